@@ -1,0 +1,158 @@
+//! What the verbs answer with: shown by the editor, sent by the API, read back by the CLI.
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Millis, ProjectPath};
+use crate::runner::{State, Status};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProjectSummary {
+    pub path: ProjectPath,
+    pub url: String,
+    pub state: State,
+    /// `v12`; `None` before the first deploy.
+    pub version: Option<String>,
+    pub deployed: Option<Millis>,
+    /// The newest deploy failed.
+    pub failing: bool,
+    /// Bytes.
+    pub data_bytes: u64,
+}
+
+/// `url`, `state`, `version` and `commit` are fixed: scripts stand on them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AppStatus {
+    pub project: ProjectPath,
+    pub url: String,
+    /// `not deployed`, `asleep`, `starting`, `ready`, `draining`, `crashed`, `paused`, `static`.
+    pub state: String,
+    pub version: Option<String>,
+    pub commit: Option<String>,
+    pub message: Option<String>,
+    pub deployed: Option<Millis>,
+    pub git_url: String,
+    /// Bytes of what the app wrote, of its code with packages, and of its repository.
+    pub data_bytes: u64,
+    pub code_bytes: u64,
+    pub repo_bytes: u64,
+    pub memory_limit: u64,
+    pub pids_limit: u64,
+    pub cpu_percent: u32,
+    pub log_limit: u64,
+    /// Seconds; `None` = never stopped.
+    pub idle_seconds: Option<u64>,
+    pub env_version: i64,
+    pub env_names: Vec<String>,
+    pub process: Option<Status>,
+    /// `full`, `uid` or `process-only`, and what that means here.
+    pub confinement: String,
+    pub confinement_note: String,
+    pub public_code: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeployView {
+    pub number: i64,
+    /// `None` when it failed before there was one.
+    pub version: Option<String>,
+    pub commit: String,
+    pub message: String,
+    pub who: String,
+    /// `push`, `editor`, `cli`, `api`, `rollback to v3`, `environment`.
+    pub why: String,
+    /// `running`, `live` (it went live), `failed`, `superseded`.
+    pub state: String,
+    /// It is what visitors get now.
+    pub current: bool,
+    pub error: Option<String>,
+    pub stages: Vec<Stage>,
+    pub started: Millis,
+    pub finished: Option<Millis>,
+    pub url: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stage {
+    pub name: String,
+    pub ms: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Workspace {
+    /// The commit these files are of: what `save` must name.
+    pub commit: String,
+    /// Main's tip when the draft was begun.
+    pub base: Option<String>,
+    /// There are saved changes that main has not.
+    pub is_draft: bool,
+    /// Main has moved since: paths changed there.
+    pub moved: Option<Moved>,
+    pub files: Vec<FileEntry>,
+    /// Paths that still hold conflict markers after a merge.
+    pub conflicts: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Moved {
+    pub to: String,
+    pub summary: String,
+    pub author: String,
+    pub paths: Vec<String>,
+    /// Of these, also changed in the draft.
+    pub both: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FileEntry {
+    pub path: String,
+    pub size: u64,
+    pub executable: bool,
+    pub link: bool,
+    pub blob: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FileView {
+    pub path: String,
+    pub size: u64,
+    pub binary: bool,
+    /// `None` when binary or too large.
+    pub text: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UpdateHow {
+    /// Three-way; where both changed a line, conflict markers are written for the author to settle.
+    Merge,
+    /// Throw the draft away.
+    Discard,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DraftView {
+    pub url: String,
+    pub commit: String,
+    /// Nothing changed since it was last run: the same process answers.
+    pub reused: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EnvName {
+    pub name: String,
+    pub set: Millis,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Member {
+    pub user: String,
+    pub role: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Deleted {
+    pub id: i64,
+    pub project: ProjectPath,
+    pub deleted: Millis,
+    /// When it is gone for good.
+    pub until: Millis,
+}

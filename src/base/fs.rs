@@ -1,0 +1,285 @@
+//! Every path on disk is built here, and every durable write happens here.
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use super::error::{Error, Kind, Result, ResultExt as _};
+use super::secret::random_token;
+
+/// The data folder. Numeric ids make every path: no name a user chose is ever part of one.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    root: PathBuf,
+}
+
+impl DataDir {
+    /// Creates the folder and its parts where missing, and makes the path absolute.
+    /// Errors: `BadInput` naming the folder when it cannot be created or resolved.
+    pub fn open(root: &Path) -> Result<Self> {
+        let cannot = |e: io::Error| {
+            Error::bad_input(format!("cannot use {} as the data folder", root.display()))
+                .because(e)
+                .hint("Give a folder this user may create and write, with --data DIR.")
+        };
+        make_dir(root, 0o711).map_err(cannot)?;
+        let root = root.canonicalize().map_err(cannot)?;
+        let dir = Self { root };
+        for (part, mode) in
+            [("repos", 0o700), ("apps", 0o711), ("drafts", 0o711), ("trash", 0o700), ("tmp", 0o711), ("bun", 0o755)]
+        {
+            make_dir(&dir.root.join(part), mode).map_err(cannot)?;
+        }
+        Ok(dir)
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+    /// Steady's own database.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("steady.db")
+    }
+    /// Copies of the database taken before each migration.
+    pub fn database_backups(&self) -> PathBuf {
+        self.root.join("backups")
+    }
+    /// The key that seals secrets at rest, mode 0600.
+    pub fn key_file(&self) -> PathBuf {
+        self.root.join("secret.key")
+    }
+    /// Locked while a server runs on this folder.
+    pub fn lock_file(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+    pub fn bun(&self) -> PathBuf {
+        self.root.join("bun")
+    }
+    /// The bare repository of a project.
+    pub fn repo(&self, project: i64) -> PathBuf {
+        self.root.join("repos").join((project / 1000).to_string()).join(format!("{project}.git"))
+    }
+    /// All an app has: `home/`, `versions/`, `deps/`, `logs/`.
+    pub fn app(&self, app: i64) -> PathBuf {
+        self.root.join("apps").join(app.to_string())
+    }
+    /// The app's working folder: all it writes; `home/data` is its `DATA_DIR`.
+    pub fn app_home(&self, app: i64) -> PathBuf {
+        self.app(app).join("home")
+    }
+    /// The checked-out code of one version.
+    pub fn version(&self, app: i64, version: i64) -> PathBuf {
+        self.app(app).join("versions").join(version.to_string())
+    }
+    /// Installed packages, by hash of what was asked for.
+    pub fn deps(&self, app: i64) -> PathBuf {
+        self.app(app).join("deps")
+    }
+    pub fn app_logs(&self, app: i64) -> PathBuf {
+        self.app(app).join("logs")
+    }
+    /// A draft: `code/`, `home/`, `logs/`.
+    pub fn draft(&self, draft: i64) -> PathBuf {
+        self.root.join("drafts").join(draft.to_string())
+    }
+    /// Where deleted projects wait a week.
+    pub fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+    /// Swept at every start.
+    pub fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+    /// A fresh folder under `tmp/`, removed when dropped unless [`TempDir::keep`] was called.
+    pub fn temp_dir(&self) -> Result<TempDir> {
+        let path = self.tmp().join(random_token(12));
+        make_dir(&path, 0o711).internal("while making a temporary folder")?;
+        Ok(TempDir { path: Some(path) })
+    }
+}
+
+/// A folder removed on drop.
+#[derive(Debug)]
+pub struct TempDir {
+    path: Option<PathBuf>,
+}
+
+impl TempDir {
+    pub fn path(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new(""))
+    }
+    /// Gives the folder up: the caller now owns it.
+    pub fn keep(mut self) -> PathBuf {
+        self.path.take().unwrap_or_default()
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take()
+            && let Err(error) = remove_tree(&path)
+        {
+            tracing::warn!(path = %path.display(), %error, "temporary folder left behind");
+        }
+    }
+}
+
+/// Creates a folder and its parents; an existing one is left as it is.
+pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path)?;
+    Ok(())
+}
+
+/// Removes a file or folder tree without following links; nothing there is success.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    let gone = |r: io::Result<()>| match r {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+        Ok(meta) if meta.is_dir() => gone(fs::remove_dir_all(path)),
+        Ok(_) => gone(fs::remove_file(path)),
+    }
+}
+
+/// Replaces `path` whole or not at all: temp file beside it, fsync, rename, fsync of the folder.
+#[allow(clippy::disallowed_methods)]
+pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let temp = parent.join(format!(".{}.tmp", random_token(8)));
+    let result = (|| {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temp)?;
+        file.write_all(bytes)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        fs::rename(&temp, path)?;
+        sync_dir(parent)
+    })();
+    if result.is_err() {
+        let _ = fs::remove_file(&temp);
+    }
+    result
+}
+
+/// Renames durably: both folders are synced afterwards.
+#[allow(clippy::disallowed_methods)]
+pub fn rename_durable(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    if let Some(parent) = from.parent() {
+        sync_dir(parent)?;
+    }
+    to.parent().map_or(Ok(()), sync_dir)
+}
+
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// A relative path from outside, checked by component: no root, no `..`, no `.git`, nothing empty,
+/// no control characters, at most 4,096 bytes and 32 levels.
+/// Errors: `BadInput` naming the path.
+pub fn confine(path: &str) -> Result<PathBuf> {
+    let bad =
+        |why: &str| Error::bad_input(format!("`{}` is not a path inside the project: {why}", super::name::clip(path)));
+    if path.is_empty() || path.len() > 4096 {
+        return Err(bad("it is empty or too long"));
+    }
+    if path.chars().any(|c| c.is_control() || c == '\\') {
+        return Err(bad("it has control characters or backslashes"));
+    }
+    if path.split('/').any(|part| part.is_empty() || part == "." || part == ".." || part.len() > 255) {
+        return Err(bad("every part must be a plain name"));
+    }
+    let parsed = PathBuf::from(path);
+    let mut levels = 0;
+    for component in parsed.components() {
+        levels += 1;
+        let Component::Normal(name) = component else { return Err(bad("it leaves the project")) };
+        let plain = gix_validate::path::component(
+            name.as_encoded_bytes().into(),
+            None,
+            gix_validate::path::component::Options { protect_windows: false, protect_hfs: true, protect_ntfs: true },
+        );
+        if plain.is_err() {
+            return Err(bad("that name is reserved by git"));
+        }
+    }
+    if levels > 32 {
+        return Err(bad("it is deeper than 32 folders"));
+    }
+    Ok(parsed)
+}
+
+/// Opens `relative` for reading below `root` without following any link that leaves it.
+/// Errors: `NotFound` for anything that is not a regular file inside.
+pub fn open_beneath(root: &Path, relative: &Path) -> Result<File> {
+    use rustix::fs::{Mode, OFlags, ResolveFlags};
+    let missing = || Error::not_found(format!("there is no file {}", relative.display()));
+    let base = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|_| missing())?;
+    let fd = rustix::fs::openat2(
+        &base,
+        relative,
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
+        Mode::empty(),
+        ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+    )
+    .map_err(|_| missing())?;
+    let file = File::from(fd);
+    let meta = file.metadata().or_error(Kind::NotFound, "the file cannot be read")?;
+    if meta.is_file() { Ok(file) } else { Err(missing()) }
+}
+
+/// Bytes of all regular files below `path`, without following links; what cannot be read counts as 0.
+pub fn tree_size(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut total = 0;
+    let mut waiting = vec![path.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let Ok(meta) = entry.metadata() else { continue };
+            if meta.is_dir() {
+                waiting.push(entry.path());
+            } else if meta.is_file() {
+                total += meta.blocks() * 512;
+            }
+        }
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn paths_that_leave_or_hide() {
+        for bad in
+            ["", "/etc", "../x", "a/../b", "a//b", "./a", "a/", ".git/config", "a/.GIT/x", "git~1", "a\\b", "a\nb"]
+        {
+            assert!(confine(bad).is_err(), "{bad:?} must be refused");
+        }
+        for good in ["index.ts", "src/a.b/c-d.tsx", ".gitignore", ".env.example", "public/ü.txt"] {
+            assert!(confine(good).is_ok(), "{good:?} must be accepted");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_confined_path_stays_inside(path in ".{0,60}") {
+            if let Ok(inside) = confine(&path) {
+                prop_assert!(inside.components().all(|c| matches!(c, Component::Normal(_))));
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_out_is_not_followed() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("out")).expect("link");
+        assert!(open_beneath(dir.path(), Path::new("out")).is_err());
+    }
+}

@@ -1,0 +1,16 @@
+//! Things every layer needs and that know nothing of Steady's engines.
+pub mod clock;
+pub mod error;
+pub mod fs;
+pub mod name;
+pub mod progress;
+pub mod secret;
+pub mod task;
+
+pub use clock::{Clock, Millis};
+pub use error::{Error, Kind, Result, ResultExt};
+pub use fs::DataDir;
+pub use name::{AppName, DraftId, ProjectName, ProjectPath, UserName};
+pub use progress::{Progress, ProgressEvent};
+pub use secret::Secret;
+pub use task::Tasks;

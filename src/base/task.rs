@@ -1,0 +1,48 @@
+//! Named background tasks that can be told to stop and waited for. The only place that spawns.
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+/// A group of tasks with one stop signal. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `future` in the background inside a span called `name`. It is never aborted: it watches
+    /// [`Tasks::stopping`] itself.
+    #[allow(clippy::disallowed_methods)]
+    pub fn spawn<F>(&self, name: &'static str, future: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let span = tracing::info_span!("task", name);
+        self.tracker.spawn(future.instrument(span))
+    }
+
+    /// A token that is cancelled when the program is told to stop.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Tells all to stop and waits; false if some were still running at the deadline.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        self.stop();
+        self.tracker.close();
+        tokio::time::timeout(deadline, self.tracker.wait()).await.is_ok()
+    }
+}

@@ -1,0 +1,3 @@
+//! Kit for anything that answers HTTP: ids, limits, errors. No routes.
+pub mod host;
+pub mod problem;

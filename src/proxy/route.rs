@@ -1,0 +1,59 @@
+//! Host label → where it leads. An immutable table, rebuilt on change, swapped whole.
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::runner::AppKey;
+
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A process, with the code's `public/` (if any) answered first without it.
+    App { key: AppKey, public: Option<PathBuf> },
+    /// Files only.
+    Static { key: AppKey, root: PathBuf },
+    /// An old name: 308 to the same path on this label.
+    Moved { to: String },
+    /// Registered, with nothing deployed yet.
+    Empty,
+}
+
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub target: Target,
+    /// `USER/PROJECT`, for messages.
+    pub project: String,
+    /// Drafts show their log tail on error pages; live apps never do.
+    pub draft: bool,
+    pub version: String,
+}
+
+/// Cheap to clone; a look-up takes no lock.
+#[derive(Clone, Default)]
+pub struct Routes(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    table: ArcSwap<HashMap<String, Arc<Route>>>,
+    change: Mutex<()>,
+}
+
+impl Routes {
+    pub fn get(&self, label: &str) -> Option<Arc<Route>> {
+        self.0.table.load().get(label).cloned()
+    }
+
+    /// Applies a batch of changes (`None` removes) as one swap.
+    pub fn update(&self, changes: impl IntoIterator<Item = (String, Option<Route>)>) {
+        let _one_at_a_time = self.0.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = HashMap::clone(&self.0.table.load());
+        for (label, route) in changes {
+            match route {
+                Some(route) => table.insert(label, Arc::new(route)),
+                None => table.remove(&label),
+            };
+        }
+        self.0.table.store(Arc::new(table));
+    }
+}

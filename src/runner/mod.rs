@@ -1,0 +1,275 @@
+//! Child processes: starting, watching, waking, stopping. Knows no users and no database.
+pub mod logs;
+pub mod upstream;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Clock, Millis, Progress, Result, Secret, Tasks};
+use logs::{Logs, RequestLine};
+use upstream::Upstream;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This very program, re-executed as `steady jail`.
+    pub steady: PathBuf,
+    pub bun: PathBuf,
+    /// Where sockets and jail specs live; `<data>/tmp` or below.
+    pub scratch: PathBuf,
+    /// First of a million uids for apps; used when Steady runs as root.
+    pub uid_base: u32,
+    /// Marks every child of this data folder, so that the next start can find what was left.
+    pub instance: String,
+    /// How long a child may take to listen.
+    pub start_timeout: Duration,
+    /// How long requests wait at the gate.
+    pub gate_timeout: Duration,
+    /// How many requests may wait at one app's gate.
+    pub gate_waiters: usize,
+    /// How long a child may take to finish after SIGTERM.
+    pub drain_timeout: Duration,
+}
+
+/// What the runner calls an app or a draft.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AppKey(pub String);
+
+impl AppKey {
+    pub fn app(id: i64) -> Self {
+        Self(format!("app-{id}"))
+    }
+    pub fn draft(id: i64) -> Self {
+        Self(format!("draft-{id}"))
+    }
+}
+
+/// How a version is started. Stored with the version as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Entry {
+    /// A module that exports `fetch`, serves, or listens: path relative to the code folder.
+    Module { path: String },
+    /// `bun run NAME` of package.json.
+    Script { name: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub memory_bytes: u64,
+    /// Processes and threads.
+    pub pids: u64,
+    /// Hundredths of one processor.
+    pub cpu_percent: u32,
+    pub open_files: u64,
+    /// Bytes of `/tmp`.
+    pub tmp_bytes: u64,
+    /// Bytes of logs kept.
+    pub log_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 512 << 20,
+            pids: 256,
+            cpu_percent: 200,
+            open_files: 4096,
+            tmp_bytes: 64 << 20,
+            log_bytes: 16 << 20,
+        }
+    }
+}
+
+/// All that is needed to start one version of one app.
+#[derive(Clone, Debug)]
+pub struct LaunchSpec {
+    pub key: AppKey,
+    /// Shown in logs and status: `v12`, or `draft`.
+    pub version: String,
+    /// The code folder: read-only for the child.
+    pub code: PathBuf,
+    /// The child's working folder: writable, persistent. `home/data` is `DATA_DIR`.
+    pub home: PathBuf,
+    pub logs: PathBuf,
+    pub entry: Entry,
+    /// All of the child's environment but `PORT` and `DATA_DIR`, which the runner adds.
+    pub env: Vec<(String, Secret<String>)>,
+    /// Values that must never reach a log, with the names shown in their place.
+    pub redact: Vec<(String, Secret<String>)>,
+    pub limits: Limits,
+    /// Added to `uid_base`. Never reused for another app.
+    pub uid_offset: u32,
+    /// How long without requests before it is stopped; `None` = never.
+    pub idle: Option<Duration>,
+}
+
+/// A short-lived command in the same jail: an install, a build, a copy of data.
+#[derive(Clone, Debug)]
+pub struct JobSpec {
+    /// As a child sees them: `bun` is replaced by the pinned Bun, `steady` by this program.
+    pub command: Vec<String>,
+    pub cwd: PathBuf,
+    /// Folders it may write.
+    pub writable: Vec<PathBuf>,
+    pub readable: Vec<PathBuf>,
+    pub env: Vec<(String, Secret<String>)>,
+    pub limits: Limits,
+    pub uid_offset: u32,
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct JobReport {
+    pub success: bool,
+    /// `exit 1`, `signal 9`, `timed out after 300 s`
+    pub ending: String,
+    /// The last 200 lines of both streams.
+    pub tail: Vec<String>,
+}
+
+/// The state a person sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// No process; a request starts one.
+    Asleep,
+    Starting,
+    Ready,
+    /// Finishing its last requests before it stops.
+    Draining,
+    /// It died; the next start waits for the back-off.
+    Crashed,
+    /// Stopped by its owner: requests are refused.
+    Paused,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub state: State,
+    pub version: String,
+    pub pid: Option<u32>,
+    /// Bytes, whole group, now.
+    pub memory: Option<u64>,
+    pub in_flight: u64,
+    pub started: Option<Millis>,
+    /// Milliseconds from spawn to ready, newest last, at most 20.
+    pub boots_ms: Vec<u64>,
+    pub crashes: u64,
+    pub last_crash: Option<Crash>,
+    pub cold_starts: u64,
+    pub requests: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Crash {
+    pub at: Millis,
+    /// `exit 1`, `signal 9 (out of memory)`, `did not listen within 30 s`
+    pub ending: String,
+    /// Up to the last 100 lines.
+    pub tail: Vec<String>,
+}
+
+/// Why a version did not come up.
+#[derive(Clone, Debug)]
+pub struct BootFailure {
+    /// One sentence for a person: `exited with 1 before it listened`, `GET / → 500`.
+    pub why: String,
+    pub tail: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct BootReport {
+    pub ms: u64,
+}
+
+/// How a request is let in, or why not.
+pub enum Admission {
+    Go(Upstream),
+    /// Nothing of that key is registered.
+    Gone,
+    /// Too many already wait.
+    Full,
+    TimedOut {
+        stage: &'static str,
+    },
+    Crashed(Crash),
+    Paused,
+}
+
+/// Cheap to clone. One task per registered app that is awake; a sleeping one is a map entry.
+#[derive(Clone)]
+pub struct Runner {}
+
+impl Runner {
+    /// Sweeps what an earlier run of this instance left, then serves.
+    pub fn start(_options: Options, _clock: Clock, _tasks: Tasks) -> Result<Self> {
+        todo!()
+    }
+    /// Makes an app known, asleep. Replaces an earlier spec of the same key at its next start.
+    pub fn register(&self, _spec: LaunchSpec) {
+        todo!()
+    }
+    /// Stops it and forgets it.
+    pub async fn remove(&self, _key: &AppKey) {
+        todo!()
+    }
+    /// Waits at the gate until the app is ready, starting it if it sleeps.
+    pub async fn admit(&self, _key: &AppKey) -> Admission {
+        todo!()
+    }
+    /// Boots a version outside the table, asks it `GET <health>` once ready, and stops it again.
+    /// Healthy is any status below 500. The error carries its last log lines.
+    pub async fn trial(&self, _spec: LaunchSpec, _health: &str) -> std::result::Result<BootReport, BootFailure> {
+        todo!()
+    }
+    /// Replaces the running version: new requests wait, running ones finish (bounded), the old child
+    /// stops, the new one starts; when it is ready `commit` runs, and on its success the gate opens.
+    /// On any failure the old spec is back (and started if it ran before) when this returns.
+    pub async fn hand_over(
+        &self,
+        _spec: LaunchSpec,
+        _commit: Box<dyn FnOnce() -> Result<()> + Send>,
+    ) -> std::result::Result<BootReport, BootFailure> {
+        todo!()
+    }
+    /// Stops the child now (after draining); the next request starts it anew, with the newest spec.
+    pub async fn restart(&self, _key: &AppKey) {
+        todo!()
+    }
+    /// Paused apps refuse requests until resumed.
+    pub async fn pause(&self, _key: &AppKey) {
+        todo!()
+    }
+    pub async fn resume(&self, _key: &AppKey) {
+        todo!()
+    }
+    /// Stops the child, holds requests at the gate while `work` runs, then lets them in again.
+    pub async fn while_stopped<T>(&self, _key: &AppKey, _work: impl Future<Output = T> + Send) -> T {
+        todo!()
+    }
+    pub fn status(&self, _key: &AppKey) -> Option<Status> {
+        todo!()
+    }
+    /// The app's logs, awake or asleep.
+    pub fn logs(&self, _key: &AppKey) -> Option<Logs> {
+        todo!()
+    }
+    /// Called by the proxy when a response has ended.
+    pub fn record(&self, _key: &AppKey, _line: RequestLine) {
+        todo!()
+    }
+    /// Runs a command in the jail and waits; its lines go to `progress` as they come.
+    pub async fn job(&self, _spec: JobSpec, _progress: &Progress) -> Result<JobReport> {
+        todo!()
+    }
+    /// `full`, `uid`, `process-only`: what confinement is active here, in one word and one sentence.
+    pub fn confinement(&self) -> (&'static str, String) {
+        todo!()
+    }
+    /// Stops every child; for shutdown.
+    pub async fn stop_all(&self) {
+        todo!()
+    }
+}

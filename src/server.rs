@@ -1,0 +1,1 @@
+//! The only wiring: builds every engine, binds, serves, drains.

@@ -1,0 +1,1 @@
+//! apps rows (the founder is writing this file).

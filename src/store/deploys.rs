@@ -1,0 +1,1 @@
+//! deploys rows (the founder is writing this file).

@@ -1,0 +1,1 @@
+//! drafts rows (the founder is writing this file).

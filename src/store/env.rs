@@ -1,0 +1,1 @@
+//! env rows (the founder is writing this file).

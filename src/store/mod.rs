@@ -1,0 +1,129 @@
+//! Steady's own SQLite database: one writer, many readers. All of Steady's SQL is in this folder.
+pub mod apps;
+pub mod deploys;
+pub mod drafts;
+pub mod env;
+mod migrate;
+pub mod projects;
+pub mod seal;
+pub mod users;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::base::{DataDir, Error, Kind, Result, ResultExt as _};
+
+/// Handle to the database. Cheap to clone. Calls are short (microseconds, a commit about one fsync) and
+/// may be made from async code: a call that runs on a runtime thread tells the runtime it blocks.
+#[derive(Clone)]
+pub struct Store(Arc<Shared>);
+
+struct Shared {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Store {
+    /// Opens `steady.db`, migrating it (after a copy) where it is older.
+    /// Errors: `Conflict` when the file was written by a newer Steady.
+    pub fn open(dir: &DataDir) -> Result<Self> {
+        let path = dir.database();
+        let mut writer = connect(&path, true)?;
+        migrate::migrate(&mut writer, dir)?;
+        Ok(Self(Arc::new(Shared { path, writer: Mutex::new(writer), readers: Mutex::default() })))
+    }
+
+    /// Runs `work` in one read transaction: all it sees is of one moment.
+    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        blocking(|| {
+            let idle = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => connect(&self.0.path, false)?,
+            };
+            let result = {
+                let tx = connection.transaction().internal("while beginning a read")?;
+                work(&tx)
+            };
+            self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            result
+        })
+    }
+
+    /// Runs `work` in one immediate transaction, committed durably when it returns `Ok`, undone otherwise.
+    pub fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        blocking(|| {
+            let mut writer = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let tx = writer
+                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+                .internal("while beginning a write")?;
+            let out = work(&tx)?;
+            tx.commit().internal("while committing")?;
+            Ok(out)
+        })
+    }
+}
+
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current() {
+        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+fn connect(path: &std::path::Path, writable: bool) -> Result<Connection> {
+    let flags = if writable {
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    } | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).internal(format!("while opening {}", path.display()))?;
+    connection
+        .execute_batch("PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")
+        .internal("while setting up the database")?;
+    if writable {
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+            .internal("while setting up the database")?;
+    }
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Folds SQLite's errors into ours.
+pub(crate) trait SqlExt<T> {
+    /// Anything that goes wrong is Steady's own fault.
+    fn sql(self) -> Result<T>;
+    /// A broken UNIQUE rule is the caller's: `Conflict` with this sentence.
+    fn unique(self, taken: impl FnOnce() -> Error) -> Result<T>;
+}
+
+impl<T> SqlExt<T> for rusqlite::Result<T> {
+    fn sql(self) -> Result<T> {
+        self.map_err(|e| match e {
+            rusqlite::Error::QueryReturnedNoRows => Error::not_found("there is no such thing").because(e),
+            e => Error::internal("the database did not answer").because(e),
+        })
+    }
+    fn unique(self, taken: impl FnOnce() -> Error) -> Result<T> {
+        match self {
+            Err(rusqlite::Error::SqliteFailure(e, _)) if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => {
+                Err(taken())
+            }
+            other => other.sql(),
+        }
+    }
+}
+
+/// `None` instead of `NotFound`.
+pub(crate) fn optional<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.kind == Kind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}

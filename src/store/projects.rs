@@ -1,0 +1,1 @@
+//! projects rows (the founder is writing this file).
