@@ -68,11 +68,9 @@ fn write_archive(
     // What the app wrote lies over the code, as it does when the app runs.
     append_plain(&mut tar, home, top)?;
     let git = top.join(".git");
-    for name in ["HEAD", "packed-refs"] {
-        if repo.join(name).is_file() {
-            tar.append_path_with_name(repo.join(name), git.join(name))?;
-        }
-    }
+    append_bytes(&mut tar, &git.join("HEAD"), b"ref: refs/heads/main\n")?;
+    let packed = fs::read_to_string(repo.join("packed-refs")).unwrap_or_default();
+    append_bytes(&mut tar, &git.join("packed-refs"), public_refs(&packed).as_bytes())?;
     append_bytes(&mut tar, &git.join("config"), b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n")?;
     append_plain(&mut tar, &repo.join("objects"), &git.join("objects"))?;
     // Drafts and pins under refs/steady stay behind.
@@ -81,6 +79,22 @@ fn write_archive(
     }
     append_bytes(&mut tar, &top.join("steady-export.json"), manifest)?;
     tar.into_inner()?.finish()?.flush()
+}
+
+/// packed-refs without what lies under refs/steady, nor the peeled lines that belong to it.
+fn public_refs(packed: &str) -> String {
+    let mut keeping = true;
+    let mut out = String::new();
+    for line in packed.lines() {
+        if !line.starts_with('^') {
+            keeping = !line.contains(" refs/steady/");
+        }
+        if keeping {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
 }
 
 fn append_bytes<W: Write>(tar: &mut tar::Builder<W>, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -107,4 +121,13 @@ fn append_plain<W: Write>(tar: &mut tar::Builder<W>, from: &Path, to: &Path) -> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn drafts_do_not_leave_the_server() {
+        let packed = "# pack-refs with: peeled\naa refs/heads/main\nbb refs/steady/drafts/1\n^cc\ndd refs/tags/v1\n^ee\n";
+        assert_eq!(super::public_refs(packed), "# pack-refs with: peeled\naa refs/heads/main\ndd refs/tags/v1\n^ee\n");
+    }
 }
