@@ -2,7 +2,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::deploy::COPY_LIMIT;
 use super::install::chown_tree;
 use super::launch::{app_uid, draft_uid};
 
@@ -18,7 +17,8 @@ use crate::store::drafts::{self, DraftRow};
 
 /// A draft nobody ran again for this long is collected, once its process sleeps.
 const UNUSED_MS: Millis = 2 * 3600 * 1000;
-/// The smallest guest's home is copied without a job.
+/// Above this many bytes a draft or candidate runs on an empty home instead of a copy.
+const COPY_LIMIT: u64 = 512 << 20;
 const COPY_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Apps {

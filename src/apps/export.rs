@@ -127,7 +127,8 @@ fn append_plain<W: Write>(tar: &mut tar::Builder<W>, from: &Path, to: &Path) -> 
 mod tests {
     #[test]
     fn drafts_do_not_leave_the_server() {
-        let packed = "# pack-refs with: peeled\naa refs/heads/main\nbb refs/steady/drafts/1\n^cc\ndd refs/tags/v1\n^ee\n";
+        let packed =
+            "# pack-refs with: peeled\naa refs/heads/main\nbb refs/steady/drafts/1\n^cc\ndd refs/tags/v1\n^ee\n";
         assert_eq!(super::public_refs(packed), "# pack-refs with: peeled\naa refs/heads/main\ndd refs/tags/v1\n^ee\n");
     }
 }

@@ -13,6 +13,7 @@ mod launch;
 mod manifest;
 mod members;
 mod names;
+mod pipeline;
 mod plan;
 mod prepare;
 mod record;

@@ -55,7 +55,10 @@ impl Sites {
             Site::Foreign(name) => refuse(
                 &request,
                 &Error::new(Kind::NotFound, format!("{} is not served here", crate::base::name::clip(&name))).hint(
-                    format!("This server's editor is at {}, its apps at NAME.{}.", self.domains.editor, self.domains.apps),
+                    format!(
+                        "This server's editor is at {}, its apps at NAME.{}.",
+                        self.domains.editor, self.domains.apps
+                    ),
                 ),
             ),
             Site::Bad => refuse(&request, &Error::bad_input("the request names no host, or not one host")),
@@ -84,7 +87,11 @@ pub(super) async fn serve(
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .keep_alive(true);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(64 << 10).keep_alive_interval(Duration::from_secs(30));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(64 << 10)
+        .keep_alive_interval(Duration::from_secs(30));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {

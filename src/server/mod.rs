@@ -115,12 +115,22 @@ impl Server {
             scheme: config.scheme.clone(),
             host: editor_host,
         });
-        let api =
-            api::router(api::Ctx { apps: apps.clone(), accounts: accounts.clone(), repos, tasks: tasks.clone() });
+        let api = api::router(api::Ctx { apps: apps.clone(), accounts: accounts.clone(), repos, tasks: tasks.clone() });
         let service = listen::Sites::new(domains, api.merge(editor), proxy);
         let apps_url = format!("{}://NAME.{apps_host}", config.scheme);
         Ok(Self {
-            config, listener, address, editor_url, apps_url, accounts, apps, runner, tasks, service, dir, _lock: lock,
+            config,
+            listener,
+            address,
+            editor_url,
+            apps_url,
+            accounts,
+            apps,
+            runner,
+            tasks,
+            service,
+            dir,
+            _lock: lock,
         })
     }
 
@@ -143,7 +153,8 @@ impl Server {
     /// Serves until `stop` completes, then drains: no new connections, running requests finish, children stop.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<()> {
         let address_file = self.dir.root().join("address");
-        write_atomic(&address_file, self.address.to_string().as_bytes(), 0o644).internal("while writing the address")?;
+        write_atomic(&address_file, self.address.to_string().as_bytes(), 0o644)
+            .internal("while writing the address")?;
         self.tasks.spawn("sweep", sweep(self.apps.clone(), self.accounts.clone(), self.tasks.clone()));
         let deadline = Duration::from_secs(self.config.drain_seconds);
         listen::serve(self.listener, self.service, stop, deadline, &self.tasks).await;
