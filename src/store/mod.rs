@@ -21,6 +21,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::base::{DataDir, Error, Kind, Result, ResultExt as _};
 
+/// What a transaction's work is given; only this folder's functions look inside.
+pub type Db = Connection;
+
 /// Handle to the database. Cheap to clone. Calls are short (microseconds, a commit about one fsync) and
 /// may be made from async code: a call that runs on a runtime thread tells the runtime it blocks.
 #[derive(Clone)]
