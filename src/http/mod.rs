@@ -2,5 +2,7 @@
 pub mod host;
 pub mod id;
 pub mod problem;
+pub mod serve;
+pub mod wire;
 
 pub use id::request_id;
