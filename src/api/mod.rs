@@ -1,4 +1,6 @@
 //! The machine face: `/api/v1` and smart HTTP for git.
+pub mod git;
+
 use axum::Router;
 
 use crate::accounts::Accounts;
@@ -12,6 +14,6 @@ pub struct Ctx {
     pub repos: Repos,
 }
 
-pub fn router(_ctx: Ctx) -> Router {
-    Router::new()
+pub fn router(ctx: Ctx) -> Router {
+    Router::new().merge(git::router(ctx))
 }
