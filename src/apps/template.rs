@@ -17,3 +17,8 @@ pub const TEMPLATES: &[Template] = &[
     Template { name: "chat", title: "WebSocket chat", about: "Everybody on the page talks to everybody" },
     Template { name: "static", title: "Static site", about: "HTML and CSS, served without a process" },
 ];
+
+/// The files of a template, relative path and bytes.
+pub fn files(_name: &str) -> Option<Vec<(String, Vec<u8>)>> {
+    todo!()
+}

@@ -187,6 +187,10 @@ impl Repo {
     pub fn commit_info(&self, _commit: Oid) -> Result<CommitInfo> {
         todo!()
     }
+    /// The whole message.
+    pub fn message(&self, _commit: Oid) -> Result<String> {
+        todo!()
+    }
     pub fn log(&self, _from: Oid, _limit: usize) -> Result<Vec<CommitInfo>> {
         todo!()
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::base::{DataDir, Error, Kind, Result, ResultExt as _};
+use crate::base::{DataDir, Error, Result, ResultExt as _};
 
 /// Handle to the database. Cheap to clone. Calls are short (microseconds, a commit about one fsync) and
 /// may be made from async code: a call that runs on a runtime thread tells the runtime it blocks.
@@ -116,14 +116,5 @@ impl<T> SqlExt<T> for rusqlite::Result<T> {
             }
             other => other.sql(),
         }
-    }
-}
-
-/// `None` instead of `NotFound`.
-pub(crate) fn optional<T>(result: Result<T>) -> Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(e) if e.kind == Kind::NotFound => Ok(None),
-        Err(e) => Err(e),
     }
 }
