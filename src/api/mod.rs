@@ -20,7 +20,7 @@ use axum::middleware;
 
 use crate::accounts::Accounts;
 use crate::apps::Apps;
-use crate::base::{Clock, Error, Result, ResultExt as _, Tasks};
+use crate::base::{Error, Result, ResultExt as _, Tasks};
 use crate::git::Repos;
 
 #[derive(Clone)]
@@ -28,7 +28,6 @@ pub struct Ctx {
     pub apps: Apps,
     pub accounts: Accounts,
     pub repos: Repos,
-    pub clock: Clock,
     /// What a request began goes on here when its client hangs up.
     pub tasks: Tasks,
 }

@@ -10,7 +10,7 @@ use super::auth::Caller;
 use super::body::{JsonBody, Problem};
 use super::wire::{CreateInvite, CreateToken, DAY, Me};
 use crate::accounts::{Action, InviteInfo, NewToken, Scope, TokenInfo, Via};
-use crate::base::{Error, Result};
+use crate::base::{Clock, Error, Result};
 
 type Answer<T> = std::result::Result<T, Problem>;
 
@@ -48,7 +48,7 @@ async fn create_token(
         Some(path) => Some(ctx.apps.find(Some(&actor), path, Action::View)?.id),
         None => None,
     };
-    let expires = new.expires_days.map(|days| ctx.clock.now() + i64::from(days) * DAY);
+    let expires = new.expires_days.map(|days| Clock::System.now() + i64::from(days) * DAY);
     let new = NewToken { name: new.name, scopes: new.scopes, project, expires };
     let (token, value) = ctx.accounts.create_token(actor.user.id, new)?;
     // Shown this once.

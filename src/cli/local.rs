@@ -13,7 +13,7 @@ use crate::store::Store;
 /// Bytes of a password or token typed or piped in.
 const MAX_SECRET: u64 = 4096;
 
-fn load(serve: &Serve, global: &Global) -> Done<Config> {
+pub fn load(serve: &Serve, global: &Global) -> Done<Config> {
     Ok(Config::load(Overrides {
         file: global.config.clone(),
         data: global.data.clone(),
@@ -22,22 +22,6 @@ fn load(serve: &Serve, global: &Global) -> Done<Config> {
         editor_domain: serve.editor_domain.clone(),
         bun: serve.bun.clone(),
     })?)
-}
-
-pub fn serve(serve: &Serve, global: &Global) -> Done {
-    let config = load(serve, global)?;
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).map_err(|e| {
-        Fail::new(FAILED, format!("`log = \"{}\"` is not a log filter: {e}", config.log))
-            .hint("Write it like `info` or `steady=debug,warn`.")
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if global.json {
-        log.json().init();
-    } else {
-        log.with_ansi(std::io::stderr().is_terminal()).init();
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Fail::io("the runtime"))?;
-    Ok(runtime.block_on(crate::server::run(config))?)
 }
 
 pub fn config(verb: &ConfigVerb, global: &Global) -> Done {

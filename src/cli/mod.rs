@@ -13,6 +13,7 @@ mod members;
 mod out;
 mod project;
 mod saved;
+mod serve;
 mod stages;
 mod target;
 mod token;
@@ -47,7 +48,7 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Done {
     let global = &cli.global;
     match &cli.command {
-        Command::Serve(serve) => local::serve(serve, global),
+        Command::Serve(serve) => serve::run(serve, global),
         Command::Config(verb) => local::config(verb, global),
         Command::User(verb) => local::user(verb, global),
         Command::Token(verb) => token::run(verb, global),
