@@ -3,7 +3,7 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 use super::args::{ConfigVerb, Global, Serve, UserVerb};
-use super::fail::{Done, FAILED, Fail};
+use super::fail::{Done, Fail};
 use super::out;
 use crate::accounts::{Accounts, Options};
 use crate::base::{Clock, DataDir, Secret, UserName};

@@ -2,6 +2,7 @@
 use std::io::IsTerminal as _;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::args::{Global, Serve};
 use super::fail::{Done, FAILED, Fail};
@@ -36,14 +37,24 @@ async fn until_told(config: Config) -> Done {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Fail::io("SIGINT"))?;
     let server = Server::build(config).await?;
     announce(&server)?;
-    let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let stop = CancellationToken::new();
+    let told = async {
+        for round in 0..2 {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if round == 0 {
+                stop.cancel();
+                out::note("Stopping: running requests may finish. A second signal stops at once.");
+            }
         }
-        out::note("Stopping: running requests may finish. A second signal stops at once.");
     };
-    Ok(server.run(stop).await?)
+    tokio::select! {
+        ended = server.run(stop.cancelled()) => Ok(ended?),
+        // Nothing acknowledged is lost: the next start sweeps what is left, as after a crash.
+        () = told => Err(Fail::new(FAILED, "stopped before all requests had finished")),
+    }
 }
 
 /// Addresses first; a reader that is gone is no reason not to serve.
