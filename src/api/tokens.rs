@@ -73,7 +73,9 @@ async fn create_invite(
 ) -> Answer<(StatusCode, Json<Value>)> {
     let actor = caller.with_scope(Scope::Admin)?;
     let (invite, value) = ctx.accounts.invite(&actor, &new.note, new.admin)?;
-    Ok((StatusCode::CREATED, Json(json!({ "invite": invite, "value": value.expose() }))))
+    // Shown this once: whoever opens the link may join.
+    let url = format!("{}/join/{}", ctx.apps.options().editor_url, value.expose());
+    Ok((StatusCode::CREATED, Json(json!({ "invite": invite, "url": url }))))
 }
 
 async fn revoke_invite(State(ctx): State<Ctx>, caller: Caller, Path(id): Path<String>) -> Answer<StatusCode> {

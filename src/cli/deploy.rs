@@ -13,9 +13,8 @@ use crate::apps::view::DeployView;
 use crate::base::ProjectPath;
 
 pub fn run(deploy: &args::Deploy, global: &Global) -> Done {
-    let here = std::env::current_dir().map_err(Fail::io("this folder"))?;
     // `steady deploy DIR` means DIR's project, wherever it is typed.
-    let dir = here.join(&deploy.dir);
+    let dir = deploy.dir.canonicalize().map_err(Fail::io(deploy.dir.display()))?;
     let session = Session::open_at(global, &dir)?;
     let project = session.project(None, global)?;
     let live = match &deploy.commit {

@@ -7,6 +7,7 @@ mod client;
 mod deploy;
 mod env;
 mod fail;
+mod folder;
 // jail: `mod jail;`
 mod local;
 mod members;
@@ -57,8 +58,8 @@ fn run(cli: &Cli) -> Done {
         Command::Whoami => account::whoami(global),
         Command::Create(create) => project::create(create, global),
         Command::List { all } => project::list(*all, global),
-        Command::Clone { project, dir } => project::clone(project, dir.as_deref(), global),
-        Command::Link { project } => project::link(project, global),
+        Command::Clone { project, dir } => folder::clone(project, dir.as_deref(), global),
+        Command::Link { project } => folder::link(project, global),
         Command::Deploy(deploy) => deploy::run(deploy, global),
         Command::Rollback { app, to } => deploy::rollback(app, *to, global),
         Command::Deploys { app, n } => deploy::list(app, *n, global),

@@ -28,7 +28,7 @@ fn serve_and_its_machine() {
     assert_eq!(name, "dev");
 
     let cli = parse("steady --data DIR token add dev --name ci");
-    let Command::Token(token::Verb::Add { user, name, scope, expires_days: None }) = cli.command else {
+    let Command::Token(token::Verb::Add { user, name, scope, expires_days: None, project: None }) = cli.command else {
         panic!("not token add")
     };
     assert_eq!((user.as_str(), name.as_str(), scope), ("dev", "ci", token::ScopeName::Admin));

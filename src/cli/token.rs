@@ -2,11 +2,13 @@
 use clap::{Subcommand, ValueEnum};
 
 use super::args::Global;
-use super::fail::Done;
+use super::fail::{Done, Fail, NOT_FOUND};
+use super::target::project_path;
 use super::{local, out};
 use crate::accounts::{NewToken, Scope, TokenInfo};
 use crate::api::wire::DAY;
 use crate::base::{Clock, UserName};
+use crate::store::projects;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -22,6 +24,9 @@ pub enum Verb {
         /// How long it is good for; without it, until revoked
         #[arg(long, value_name = "N")]
         expires_days: Option<u32>,
+        /// Good for this project only
+        #[arg(long, value_name = "USER/PROJECT")]
+        project: Option<String>,
     },
     /// List a user's tokens, without their values
     List { user: String },
@@ -50,12 +55,19 @@ impl From<ScopeName> for Scope {
 }
 
 pub fn run(verb: &Verb, global: &Global) -> Done {
-    let (_, accounts) = local::accounts(global)?;
+    let (store, accounts) = local::accounts(global)?;
     let id = |user: &str| -> Done<i64> { Ok(accounts.user(&UserName::parse(user)?)?.id) };
     match verb {
-        Verb::Add { user, name, scope, expires_days } => {
+        Verb::Add { user, name, scope, expires_days, project } => {
+            let project = match project.as_deref().map(project_path).transpose()? {
+                Some(path) => {
+                    let row = store.read(|db| projects::by_path(db, &path))?;
+                    Some(row.ok_or_else(|| Fail::new(NOT_FOUND, format!("there is no project {path}")))?.id)
+                }
+                None => None,
+            };
             let expires = expires_days.map(|days| Clock::System.now() + i64::from(days) * DAY);
-            let new = NewToken { name: name.clone(), scopes: vec![(*scope).into()], project: None, expires };
+            let new = NewToken { name: name.clone(), scopes: vec![(*scope).into()], project, expires };
             let (token, value) = accounts.create_token(id(user)?, new)?;
             if global.json {
                 return out::json(&serde_json::json!({ "token": token, "value": value.expose() }));
