@@ -62,6 +62,7 @@ fn files() -> Vec<(String, String)> {
             if meta.is_dir() && !skip.contains(&name.as_str()) {
                 waiting.push(path);
             } else if meta.is_file()
+                && name != ".git"
                 && !name.ends_with(".log")
                 && let Ok(text) = fs::read_to_string(&path)
             {
