@@ -19,6 +19,8 @@ export const Page = ({ title, children }: { title: string; children?: unknown })
       <title>{title}</title>
       <style>{style}</style>
     </head>
-    <body>{children}</body>
+    <body>
+      <main>{children}</main>
+    </body>
   </html>
 );

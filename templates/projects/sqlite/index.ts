@@ -20,6 +20,7 @@ const page = (value: number) => `<!doctype html>
     :root { color-scheme: light dark; }
     body { margin: 0; min-height: 100vh; display: grid; place-content: center; text-align: center;
            font: 1rem/1.5 system-ui, sans-serif; color: light-dark(#18181b, #f4f4f5); background: light-dark(#fcfcfd, #131316); }
+    h1 { margin: 0 0 1rem; font-size: 1rem; font-weight: 600; }
     output { display: block; font-size: clamp(5rem, 22vw, 11rem); font-weight: 650; line-height: 1;
              letter-spacing: -0.04em; font-variant-numeric: tabular-nums; }
     p { margin: .75rem 0 2rem; color: light-dark(#5f5f68, #a5a5af); }
@@ -30,7 +31,7 @@ const page = (value: number) => `<!doctype html>
 </head>
 <body>
   <main>
-    <h1 hidden>Counter</h1>
+    <h1>Counter</h1>
     <output>${value}</output>
     <p>counted in counter.sqlite</p>
     <form method="post"><button autofocus>Add one</button></form>
