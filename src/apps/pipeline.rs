@@ -49,9 +49,7 @@ impl Apps {
             return Err(self.note_failure(project, &row, version, error, &record));
         }
         self.drop_old_versions(project.app);
-        let view = self.deploy_view(project, row.id)?;
-        progress.line(view.url.clone());
-        Ok(view)
+        self.deploy_view(project, row.id)
     }
 
     async fn attempt(

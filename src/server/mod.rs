@@ -53,6 +53,7 @@ impl Server {
     pub async fn build(config: Config) -> Result<Self> {
         let dir = DataDir::open(&config.data)?;
         let lock = lock::Lock::take(&dir)?;
+        dir.clear_tmp()?;
         let (clock, tasks) = (Clock::System, Tasks::new());
         let store = Store::open(&dir)?;
         let key = Key::load(&dir)?;
