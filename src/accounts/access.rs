@@ -178,5 +178,4 @@ impl FromStr for Scope {
 }
 
 #[cfg(test)]
-#[path = "access_tests.rs"]
 mod tests;

@@ -75,7 +75,10 @@ impl Accounts {
         let Some(found) = shared.store.read(|db| sessions::find(db, &hash, now))? else { return Ok(None) };
         if now - found.used >= TOUCH {
             let expires = now.saturating_add(shared.options.session_ms);
-            shared.store.write(|db| sessions::touch(db, found.id, now, expires))?;
+            // A full disk must not shut everybody out.
+            if let Err(error) = shared.store.write(|db| sessions::touch(db, found.id, now, expires)) {
+                tracing::warn!(?error, "the use of a session was not noted");
+            }
         }
         Ok(Some(Actor { user: found.user, via: Via::Session { id: found.id, csrf: found.csrf } }))
     }

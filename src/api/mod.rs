@@ -5,6 +5,7 @@ mod control;
 mod deploys;
 mod env;
 mod export;
+pub mod git;
 mod logs;
 mod members;
 mod ndjson;
@@ -45,8 +46,7 @@ impl Ctx {
 
 /// All routes of the machine face. Errors are JSON (`http::problem::json`) everywhere below `/api/v1`.
 pub fn router(ctx: Ctx) -> Router {
-    Router::new().nest("/api/v1", v1().with_state(ctx))
-    // git: `.merge(git::router(ctx))`
+    Router::new().nest("/api/v1", v1().with_state(ctx.clone())).merge(git::router(ctx))
 }
 
 fn v1() -> Router<Ctx> {

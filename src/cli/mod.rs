@@ -8,7 +8,7 @@ mod deploy;
 mod env;
 mod fail;
 mod folder;
-// jail: `mod jail;`
+mod jail;
 mod local;
 mod members;
 mod out;
@@ -27,8 +27,11 @@ use args::{Cli, Command};
 use fail::Done;
 
 pub fn main() -> ExitCode {
-    // jail: `let words: Vec<String> = std::env::args().skip(1).collect();`
-    // jail: `if let Some("jail" | "copy-home") = words.first().map(String::as_str) { return jail::main(&words); }`
+    // The jail's own commands are not for people: they come before any parsing.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some("jail" | "copy-home") = words.first().map(String::as_str) {
+        return jail::main(&words);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

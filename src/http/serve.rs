@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::wire::Wire;
 use crate::base::Tasks;
@@ -46,9 +47,9 @@ impl Default for Limits {
     }
 }
 
-/// Serves until the client or the server is done. When `tasks` is told to stop, running requests are
-/// finished and no new ones taken. Resolves when the socket (upgraded or not) is closed.
-pub async fn serve<T, S, F>(socket: T, limits: Limits, tasks: &Tasks, answer: S)
+/// Serves until the client or the server is done. When `closing` is cancelled, running requests are finished
+/// and no new ones taken. Resolves when HTTP is over; what an upgraded connection still does is its own affair.
+pub async fn serve<T, S, F>(socket: T, limits: Limits, closing: CancellationToken, tasks: &Tasks, answer: S)
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Fn(Request<Incoming>) -> F + Send + Sync,
@@ -61,7 +62,7 @@ where
         back: Some(back),
         wire: Wire::default(),
         is_raw: Arc::clone(&is_raw),
-        is_refused: false,
+        poison: None,
         stalled: None,
         write_timeout: limits.write_timeout,
     };
@@ -92,10 +93,9 @@ where
     {
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(guard), service);
         let mut connection = std::pin::pin!(connection);
-        let stopping = tasks.stopping();
         let result = tokio::select! {
             result = connection.as_mut() => result,
-            () = stopping.cancelled() => {
+            () = closing.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -104,9 +104,11 @@ where
             tracing::debug!(%error, "connection ended");
         }
     }
-    if let Ok(socket) = given_back.await {
-        linger(socket).await;
-    }
+    tasks.spawn("linger", async {
+        if let Ok(socket) = given_back.await {
+            linger(socket).await;
+        }
+    });
 }
 
 /// Closing with unread bytes would reset the connection and may take the last response with it: the rest is
@@ -119,6 +121,9 @@ async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut socket: T) {
     })
     .await;
 }
+
+/// A byte that is wrong anywhere in a head or in a chunk's frame, and an end, so that it is looked at.
+const POISON: &[u8] = b"\0\r\n\r\n";
 
 /// HTTP/2 runs each request as a task of its own.
 #[derive(Clone)]
@@ -141,7 +146,8 @@ struct Guard<T> {
     wire: Wire,
     /// Upgraded: no longer HTTP.
     is_raw: Arc<AtomicBool>,
-    is_refused: bool,
+    /// What is read instead once something was refused.
+    poison: Option<&'static [u8]>,
     stalled: Option<Pin<Box<Sleep>>>,
     write_timeout: Duration,
 }
@@ -175,7 +181,10 @@ impl<T: Unpin> Guard<T> {
 impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.is_refused {
+        if let Some(poison) = &mut this.poison {
+            let (now, later) = poison.split_at(poison.len().min(buf.remaining()));
+            buf.put_slice(now);
+            *poison = later;
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
@@ -184,10 +193,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
             return Poll::Ready(Ok(()));
         }
         if let Err(wrong) = this.wire.follow(&buf.filled()[before..]) {
-            // In place of the offending byte stands one that no parser takes: it answers 400 and closes.
-            this.is_refused = true;
+            // In place of the offending byte comes what no parser takes: it answers 400 and closes.
             buf.set_filled(before + wrong);
-            buf.put_slice(&[0]);
+            buf.put_slice(&POISON[..1]);
+            this.poison = Some(&POISON[1..]);
         }
         Poll::Ready(Ok(()))
     }

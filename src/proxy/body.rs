@@ -1,7 +1,7 @@
 //! Bodies on their way through: counted, bounded, and given up on when they fall silent.
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
+use super::head::strip_trailers;
 use super::journal::{Journal, micros_since};
 use crate::base::Clock;
 
@@ -19,6 +20,8 @@ pub struct Watch {
     started: Instant,
     /// Microseconds from `started` to the last byte or the end.
     progress: AtomicU64,
+    /// The app waits for the client's next byte.
+    waiting: AtomicBool,
     fault: AtomicU8,
 }
 
@@ -34,7 +37,12 @@ pub enum Fault {
 
 impl Watch {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { started: Clock::stopwatch(), progress: AtomicU64::new(0), fault: AtomicU8::new(0) })
+        Arc::new(Self {
+            started: Clock::stopwatch(),
+            progress: AtomicU64::new(0),
+            waiting: AtomicBool::new(false),
+            fault: AtomicU8::new(0),
+        })
     }
 
     pub fn fault(&self) -> Option<Fault> {
@@ -51,7 +59,13 @@ impl Watch {
         self.started.elapsed().saturating_sub(Duration::from_micros(self.progress.load(Ordering::Relaxed)))
     }
 
+    /// Whether it is the client who keeps the app waiting, not the other way round.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     fn moved(&self) {
+        self.waiting.store(false, Ordering::Relaxed);
         self.progress.store(micros_since(self.started), Ordering::Relaxed);
     }
 
@@ -109,6 +123,7 @@ where
         let limit = this.limit;
         // The clock runs only while the app is waiting for the client, not the other way round.
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+            this.watch.waiting.store(true, Ordering::Relaxed);
             let idle = this.idle.get_or_insert_with(|| Idle::new(limit));
             return match idle.is_over(cx) {
                 true => Poll::Ready(Some(Err(this.watch.fail(Fault::Stalled)))),
@@ -125,7 +140,7 @@ where
                     Some(left) => this.left = left,
                     None => return Poll::Ready(Some(Err(this.watch.fail(Fault::TooLarge)))),
                 }
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(plain(frame))))
             }
             Some(Err(error)) => {
                 let error = error.into();
@@ -142,6 +157,17 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Data as it is, trailers without what only heads may say.
+fn plain(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            strip_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
     }
 }
 
@@ -185,6 +211,7 @@ where
         let this = self.get_mut();
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
+                let frame = plain(frame);
                 this.idle.restart();
                 let ends = this.body.is_end_stream();
                 if let Some(journal) = &mut this.journal {

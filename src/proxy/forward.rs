@@ -120,16 +120,21 @@ async fn answer_in_time<T>(
     limits: Limits,
 ) -> Result<T, Failure> {
     tokio::pin!(answer);
+    // The body's own watch gives up on a silent client first, and says so.
+    let patience = || match watch.is_waiting() {
+        true => limits.idle_timeout + Duration::from_secs(1),
+        false => limits.head_timeout,
+    };
     loop {
-        let patience = limits.head_timeout.saturating_sub(watch.silence());
-        let outcome = tokio::time::timeout(patience, &mut answer).await;
+        let left = patience().saturating_sub(watch.silence());
+        let outcome = tokio::time::timeout(left, &mut answer).await;
         match (watch.fault(), outcome) {
             (_, Ok(Ok(answer))) => return Ok(answer),
             (Some(Fault::TooLarge), _) => return Err(too_large(limits.max_body)),
             (Some(Fault::Stalled), _) => return Err(stalled()),
             (Some(Fault::Broken), _) => return Err(broken()),
             (None, Ok(Err(error))) => return Err(Failure::new("app", error)),
-            (None, Err(_)) if watch.silence() < limits.head_timeout => {}
+            (None, Err(_)) if watch.silence() < patience() => {}
             (None, Err(_)) => return Err(silent(limits.head_timeout)),
         }
     }
@@ -168,3 +173,7 @@ fn silent(limit: Duration) -> Failure {
         .hint("It may be busy or stuck; its log may tell.");
     Failure::new("response head", error)
 }
+
+#[cfg(test)]
+#[path = "forward_tests.rs"]
+mod tests;

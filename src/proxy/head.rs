@@ -122,6 +122,15 @@ fn strip_hops(headers: &mut HeaderMap) {
     }
 }
 
+/// Trailers arrive when the head has long been judged: they may say no more than it.
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    strip_hops(trailers);
+    strip_claims(trailers);
+    for name in [HOST, CONTENT_LENGTH, COOKIE, header::AUTHORIZATION, header::SET_COOKIE] {
+        trailers.remove(name);
+    }
+}
+
 /// Removes what only a trusted proxy may say. `_` counts as `-`: some frameworks fold the two.
 fn strip_claims(headers: &mut HeaderMap) {
     remove_where(headers, |name| {

@@ -8,6 +8,8 @@ mod migrate;
 pub mod projects;
 pub mod seal;
 pub mod sessions;
+#[cfg(test)]
+mod tests;
 pub mod tokens;
 pub mod users;
 

@@ -33,6 +33,9 @@ fn outcome(actor: Option<&Actor>, role: Role, public_code: bool) -> String {
         .collect()
 }
 
+/// Who; what they get with private code as nobody, viewer, deployer, owner; the same with public code.
+type Row<'a> = (&'a str, Option<&'a Actor>, [&'a str; 4], [&'a str; 4]);
+
 #[test]
 fn the_table() {
     use Role::*;
@@ -47,9 +50,9 @@ fn the_table() {
     let elsewhere = by_token(false, &[Scope::Admin], Some(PROJECT + 1));
     let admin_read = by_token(true, &[Scope::Read], None);
     let admin_elsewhere = by_token(true, &[Scope::Admin], Some(PROJECT + 1));
-    // who, private code: nobody viewer deployer owner, public code: the same; view edit deploy manage
+    // In each four: view, edit, deploy, manage.
     #[rustfmt::skip]
-    let table: &[(&str, Option<&Actor>, [&str; 4], [&str; 4])] = &[
+    let table: &[Row<'_>] = &[
         ("stranger",        None,                   ["----", "----", "----", "----"], ["+fff", "+fff", "+fff", "+fff"]),
         ("session",         Some(&session),         ["----", "+fff", "+++f", "++++"], ["+fff", "+fff", "+++f", "++++"]),
         ("local",           Some(&local),           ["----", "+fff", "+++f", "++++"], ["+fff", "+fff", "+++f", "++++"]),
