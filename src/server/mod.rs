@@ -159,6 +159,10 @@ impl Server {
             .internal("while writing the address")?;
         self.tasks.spawn("sweep", sweep(self.apps.clone(), self.accounts.clone(), self.tasks.clone()));
         let deadline = Duration::from_secs(self.config.drain_seconds);
+        let stop = async {
+            stop.await;
+            self.tasks.hang_up();
+        };
         listen::serve(self.listener, self.service, stop, deadline, &self.tasks).await;
         self.tasks.stop();
         self.runner.stop_all().await;
