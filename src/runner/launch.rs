@@ -50,7 +50,15 @@ impl Base {
             common.push(Bind::read(&loader, &loader));
             common.extend(elf::libraries()?.iter().map(|path| Bind::read(path, path)));
             common.push(Bind::read(&wrapper, sandbox::WRAPPER));
-            for path in ["/etc/ssl", "/usr/share/ca-certificates", "/etc/resolv.conf", "/etc/hosts", "/etc/localtime"] {
+            // `env` for the first line of scripts that packages bring.
+            for path in [
+                "/usr/bin/env",
+                "/etc/ssl",
+                "/usr/share/ca-certificates",
+                "/etc/resolv.conf",
+                "/etc/hosts",
+                "/etc/localtime",
+            ] {
                 common.push(Bind::maybe(path, path));
             }
         }
