@@ -91,7 +91,6 @@ impl Base {
         self.surroundings(options, &mut env, &bun);
         set(&mut env, "DATA_DIR", text(&home.join("data")));
         set(&mut env, "STEADY_SOCKET", text(&run.join(super::upstream::SOCKET)));
-        set(&mut env, "STEADY_CODE", text(&code));
         let root = self.root.then(|| {
             let mut binds = self.common.clone();
             binds.push(Bind::read(&spec.code, sandbox::CODE));
