@@ -16,6 +16,8 @@ mod refs;
 mod repo;
 mod sideband;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod upload_pack;
 mod walk;

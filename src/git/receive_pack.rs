@@ -107,18 +107,16 @@ impl Repo {
         }
         let signature = super::repo::signature(who)?;
         if asked.atomic {
-            if let Err(error) = self.set_refs(updates, &signature, "push") {
+            if let Err(error) = self.move_refs(updates, &signature, "push") {
                 verdicts.fill(Some(error.public));
             }
-            return Ok(verdicts);
-        }
-        for (update, verdict) in updates.iter().zip(&mut verdicts) {
-            if verdict.is_none()
-                && let Err(error) = self.set_refs(std::slice::from_ref(update), &signature, "push")
-            {
-                *verdict = Some(error.public);
+        } else {
+            for (update, verdict) in updates.iter().zip(&mut verdicts).filter(|(_, verdict)| verdict.is_none()) {
+                let moved = self.move_refs(std::slice::from_ref(update), &signature, "push");
+                *verdict = moved.err().map(|error| error.public);
             }
         }
+        self.sync_refs(updates.iter().zip(&verdicts).filter(|(_, v)| v.is_none()).map(|(u, _)| u.name.as_str()))?;
         Ok(verdicts)
     }
 
