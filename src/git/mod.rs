@@ -8,6 +8,7 @@ mod locks;
 mod merge;
 mod objects;
 mod pack_write;
+mod packed_refs;
 pub mod pktline;
 mod prescan;
 mod receive_pack;

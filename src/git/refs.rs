@@ -6,6 +6,8 @@ use git2::ErrorCode;
 use super::{Oid, Repo, ref_name};
 use crate::base::{Error, Kind, Result, ResultExt as _};
 
+const MAIN: &str = "refs/heads/main";
+
 /// A ref as clients see it.
 #[derive(Clone, Debug)]
 pub(super) struct PublicRef {
@@ -76,6 +78,16 @@ impl Repo {
         }
         .map_err(|e| conflict(name, e))?;
         self.sync_refs(std::iter::once(name))
+    }
+
+    /// Fills a fresh repository. Main, and few of them, get a reflog.
+    pub(super) fn add_new_refs(&self, refs: &[(&str, Oid)], why: &str) -> Result<()> {
+        let (main, mut others): (Vec<_>, Vec<_>) = refs.iter().copied().partition(|(name, _)| *name == MAIN);
+        if others.len() >= super::packed_refs::MANY {
+            self.add_packed(&others)?;
+            others.clear();
+        }
+        others.into_iter().chain(main).try_for_each(|(name, id)| self.set_ref(name, None, Some(id), why))
     }
 
     /// Moves all of them or none. Not durable before [`Repo::sync_refs`]. Errors as [`Repo::set_ref`].

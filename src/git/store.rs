@@ -76,10 +76,8 @@ impl Repos {
             let mut incoming = ingest::Incoming::begin(repo)?;
             pack_write::write(&source.objects_dir(), &odb, &ids, true, incoming.spool())?;
             incoming.store(repo)?;
-            for r in &refs {
-                repo.set_ref(&r.name, None, Some(r.id), "fork")?;
-            }
-            Ok(())
+            let refs: Vec<_> = refs.iter().map(|r| (r.name.as_str(), r.id)).collect();
+            repo.add_new_refs(&refs, "fork")
         })
     }
 

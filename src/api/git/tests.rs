@@ -260,6 +260,11 @@ fn two_thousand_refs_and_thirty_megabytes() {
     work.ok(&["push", "-q", "--tags", "origin"]);
     let clone = bench.clone_to("clone", &[]);
     assert_eq!(clone.ok(&["tag"]).lines().count(), 2000);
+    work.ok(&["push", "-q", "origin", ":refs/tags/t7", "main:refs/heads/t7"]);
+    assert_eq!(bench.tip("t7"), Some(id));
+    assert_eq!(work.ok(&["ls-remote", "--tags", "origin"]).lines().count(), 1999);
+    let copy = bench.repos.import(PROJECT + 2, &bench.url, &Progress::silent()).unwrap();
+    assert_eq!(copy.resolve("t1999").unwrap(), copy.branch("main").unwrap().unwrap());
     assert_eq!(std::fs::read(clone.path.join("noise.bin")).unwrap(), noise);
     bench.sound();
 }
@@ -294,5 +299,84 @@ fn a_shallow_clone_deepens() {
     clone.commit("b", b"x", "from a shallow clone");
     clone.ok(&["push", "-q", "origin", "main"]);
     assert_eq!(bench.tip("main"), Some(clone.id("main")), "its parent is known here, so it may be pushed");
+    bench.sound();
+}
+
+#[test]
+fn a_project_is_imported() {
+    let bench = Bench::new();
+    let work = bench.work("work");
+    work.commit("a", b"1", "one");
+    work.ok(&["tag", "-a", "-m", "release", "v1"]);
+    work.commit("a", b"2", "two");
+    work.ok(&["push", "-q", "origin", "main", "main:feat/x", "v1"]);
+    let copy = bench.repos.import(50, &bench.url, &Progress::silent()).unwrap();
+    assert_eq!(copy.branch("main").unwrap().unwrap().to_string(), work.id("main"));
+    assert_eq!(copy.branch("feat/x").unwrap().unwrap().to_string(), work.id("main"));
+    assert_eq!(copy.resolve("v1").unwrap().to_string(), work.id("v1^{}"));
+    let on_disk = Work { path: bench.repos.path(50), home: bench.path("") };
+    on_disk.ok(&["fsck", "--strict"]);
+    for (url, why) in [("/dev/copy.git", "empty"), ("/dev/nothing.git", "404"), ("/", "404")] {
+        let url = bench.url.replace("/dev/hello.git", url);
+        let error = bench.repos.import(51, &url, &Progress::silent()).err().unwrap();
+        assert!(error.public.contains(why), "{error:?}");
+        assert!(!bench.repos.path(51).exists());
+    }
+}
+
+/// One request by hand; gives status and body.
+fn request(bench: &Bench, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
+    use std::io::{Read as _, Write as _};
+    let host = bench.url.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+    let mut stream = std::net::TcpStream::connect(&host).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
+    )
+    .unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    (answer[9..12].parse().unwrap(), answer)
+}
+
+#[test]
+fn doors_are_narrow() {
+    let bench = Bench::new();
+    let ask = |path: &str| request(&bench, "GET", path, "", b"");
+    assert_eq!(ask("/dev/hello/info/refs?service=git-upload-pack").0, 200, "with and without .git");
+    assert_eq!(ask("/dev/hello.git/info/refs").0, 403, "the dumb protocol");
+    assert_eq!(ask("/dev/hello.git/info/refs?service=git-evil").0, 403);
+    for path in ["/dev/none.git", "/..%2f/hello.git", "/dev/%2e%2e", "/dev/hello%00.git", "/DEV/hello.git"] {
+        assert_eq!(ask(&format!("{path}/info/refs?service=git-upload-pack")).0, 404, "{path}");
+    }
+    for path in ["config", "HEAD", "objects/info/packs", "hooks/x"] {
+        assert_eq!(ask(&format!("/dev/hello.git/{path}")).0, 404, "{path}");
+    }
+    let (status, _) =
+        request(&bench, "POST", "/dev/hello.git/git-receive-pack", "content-type: text/plain\r\n", b"0000");
+    assert_eq!(status, 415);
+    let push = "content-type: application/x-git-receive-pack-request\r\n";
+    let (status, answer) = request(&bench, "POST", "/dev/hello.git/git-receive-pack", push, b"0000");
+    assert!(status == 200 && answer.contains("no-cache, max-age=0, must-revalidate"), "the probe: {answer}");
+    for junk in ["", "zzzz", "0003", "0032want x", "0009done\n", "fff0"] {
+        for service in ["upload", "receive"] {
+            let kind = format!("content-type: application/x-git-{service}-pack-request\r\n");
+            let path = format!("/dev/hello.git/git-{service}-pack");
+            assert_eq!(request(&bench, "POST", &path, &kind, junk.as_bytes()).0, 200, "{junk} to {service}");
+        }
+    }
+    // A request that inflates to more than a fetch can have to say.
+    let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..4096 {
+        std::io::Write::write_all(&mut zip, &[&b"fff0"[..], &[b'x'; 65_516]].concat()).unwrap();
+    }
+    let fetch = "content-type: application/x-git-upload-pack-request\r\ncontent-encoding: gzip\r\n";
+    let (_, answer) = request(&bench, "POST", "/dev/hello.git/git-upload-pack", fetch, &zip.finish().unwrap());
+    assert!(answer.contains("ERR this is not a fetch"), "{answer}");
+    let refs = bench.url.replace("hello", "copy");
+    assert_eq!(bench.clone_to("still-here", &[]).ok(&["ls-remote", &refs]), "");
     bench.sound();
 }
