@@ -35,6 +35,10 @@ impl Gate for Open {
             progress.stage("install");
             progress.line("\x1b[31mred\x1b[0m");
             let summary = repo.commit_info(new).expect("a pushed commit can be read").summary;
+            if let Some(folder) = summary.strip_prefix("wait in ") {
+                std::fs::File::create(format!("{folder}/deciding")).unwrap();
+                until(|| Path::new(&format!("{folder}/go")).exists());
+            }
             match summary.strip_prefix("reject ") {
                 Some(why) => Decision::Reject(why.to_owned()),
                 None => Decision::Accept,
@@ -42,6 +46,17 @@ impl Gate for Open {
         };
         updates.iter().map(decide).collect()
     }
+}
+
+/// Polls, a minute at most.
+fn until(done: impl Fn() -> bool) {
+    for _ in 0..3000 {
+        if done() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("it did not come to pass within a minute");
 }
 
 /// A host on a free port, its data, and a place for clones.
@@ -117,12 +132,17 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn git(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.args(arguments).current_dir(&self.path).env("HOME", &self.home).env("GIT_TERMINAL_PROMPT", "0");
         for (key, value) in [("NAME", "Dev"), ("EMAIL", "dev@example.com")] {
             command.env(format!("GIT_AUTHOR_{key}"), value).env(format!("GIT_COMMITTER_{key}"), value);
         }
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C").output().unwrap()
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C");
+        command
     }
 
     /// Gives what was printed, both streams.
@@ -378,5 +398,48 @@ fn doors_are_narrow() {
     assert!(answer.contains("ERR this is not a fetch"), "{answer}");
     let refs = bench.url.replace("hello", "copy");
     assert_eq!(bench.clone_to("still-here", &[]).ok(&["ls-remote", &refs]), "");
+    bench.sound();
+}
+
+#[test]
+fn a_client_that_leaves_stops_nothing() {
+    let bench = Bench::new();
+    let work = bench.work("work");
+    let place = bench.path("");
+    let slow = work.commit("a", b"1", &format!("wait in {}", place.display()));
+    // It leaves while the push is decided: the push goes on.
+    let mut child = work.command(&["push", "-q", "origin", "main"]).spawn().unwrap();
+    until(|| place.join("deciding").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut next = {
+        work.commit("a", b"2", "next");
+        work.command(&["push", "-q", "origin", "main:other"]).spawn().unwrap()
+    };
+    std::fs::File::create(place.join("go")).unwrap();
+    until(|| bench.tip("main") == Some(slow.clone()));
+    assert!(next.wait().unwrap().success(), "a push that waited its turn");
+    // It leaves in the middle of its pack: nothing stays.
+    let mut noise = vec![0u8; 20 << 20];
+    crate::base::secret::fill_random(&mut noise);
+    work.commit("noise", &noise, "noise");
+    let host = bench.url.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+    let mut stream = std::net::TcpStream::connect(&host).unwrap();
+    let command = format!("{} {} refs/heads/half\0report-status", "0".repeat(40), work.id("HEAD"));
+    let head = format!(
+        "POST /dev/hello.git/git-receive-pack HTTP/1.1\r\nhost: {host}\r\ncontent-length: 20000000\r\n\
+         content-type: application/x-git-receive-pack-request\r\n\r\n{:04x}{command}0000PACK",
+        command.len() + 4
+    );
+    std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+    let objects = bench.repos.path(PROJECT).join("objects");
+    let incoming = || {
+        let entries = std::fs::read_dir(&objects).unwrap();
+        entries.flatten().any(|e| e.file_name().to_string_lossy().starts_with("incoming-"))
+    };
+    until(incoming);
+    drop(stream);
+    until(|| !incoming());
+    assert_eq!(bench.tip("half"), None);
     bench.sound();
 }
