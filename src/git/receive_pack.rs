@@ -55,7 +55,10 @@ impl Repo {
         let voice = Voice::start(out, asked.bands)?;
         let unpacked = if asked.updates.iter().any(|u| u.new.is_some()) { self.unpack(input) } else { Ok(()) };
         let verdicts = match &unpacked {
-            Err(_) => vec![Some("unpacker error".to_owned()); asked.updates.len()],
+            Err(error) => {
+                error.hint.iter().for_each(|hint| voice.progress().line(hint));
+                vec![Some("unpacker error".to_owned()); asked.updates.len()]
+            }
             Ok(()) => {
                 let _held = lock();
                 self.settle(who, &asked, &voice, decide)?

@@ -220,6 +220,7 @@ fn a_fork_shares_nothing_and_a_sweep_cleans() {
     assert_eq!(bench.repos.open(1).err().map(|e| e.kind), Some(Kind::NotFound));
     assert_eq!(bench.repos.create(2001).err().map(|e| e.kind), Some(Kind::Conflict));
     let path = bench.repos.path(2001);
+    fork.set_ref("refs/heads/tmp_x.keep", None, Some(one), "a name that looks temporary").unwrap();
     std::fs::create_dir_all(path.join("objects/incoming-x/pack")).unwrap();
     for left in ["refs/heads/main.lock", "objects/pack/tmp_idx_1", "packed-refs.lock", "objects/pack/a.keep"] {
         std::fs::write(path.join(left), b"").unwrap();
@@ -228,7 +229,8 @@ fn a_fork_shares_nothing_and_a_sweep_cleans() {
     for left in ["refs/heads/main.lock", "objects/pack/tmp_idx_1", "objects/incoming-x", "objects/pack/a.keep"] {
         assert!(!path.join(left).exists(), "{left}");
     }
-    assert_eq!(bench.repos.open(2001).unwrap().branch("main").unwrap(), Some(one));
+    let swept = bench.repos.open(2001).unwrap();
+    assert_eq!((swept.branch("main").unwrap(), swept.branch("tmp_x.keep").unwrap()), (Some(one), Some(one)));
 }
 
 #[test]
