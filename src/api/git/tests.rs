@@ -496,3 +496,43 @@ fn histories_drawn_at_random_arrive_whole() {
     }
     bench.sound();
 }
+
+/// libgit2 as a client: other packs (deltas that name their base by id), other habits.
+#[test]
+fn another_client_clones_and_pushes() {
+    let bench = Bench::new();
+    let work = bench.work("work");
+    let text: String = (0..3000).map(|n| format!("line {n}\n")).collect();
+    work.commit("a", text.as_bytes(), "one");
+    work.ok(&["push", "-q", "origin", "main"]);
+    let repo = git2::Repository::clone(&bench.url, bench.path("theirs")).unwrap();
+    let who = git2::Signature::now("Other", "other@example.com").unwrap();
+    let mut tip = repo.head().unwrap().peel_to_commit().unwrap();
+    for n in 0..5 {
+        let blob = repo.blob(format!("{text}more {n}\n").as_bytes()).unwrap();
+        let mut tree = repo.treebuilder(Some(&tip.tree().unwrap())).unwrap();
+        for name in ["a", "b"] {
+            tree.insert(name, blob, 0o100_644).unwrap();
+        }
+        let tree = repo.find_tree(tree.write().unwrap()).unwrap();
+        let id = repo.commit(Some("HEAD"), &who, &who, "more", &tree, &[&tip]).unwrap();
+        tip = repo.find_commit(id).unwrap();
+    }
+    let mut answers = Vec::new();
+    {
+        let mut calls = git2::RemoteCallbacks::new();
+        calls.push_update_reference(|name, why| {
+            answers.push((name.to_owned(), why.map(str::to_owned)));
+            Ok(())
+        });
+        let mut options = git2::PushOptions::new();
+        options.remote_callbacks(calls);
+        repo.find_remote("origin").unwrap().push(&["refs/heads/main"], Some(&mut options)).unwrap();
+    }
+    assert_eq!(answers, [("refs/heads/main".to_owned(), None)]);
+    assert_eq!(bench.tip("main"), Some(tip.id().to_string()));
+    bench.sound();
+    work.commit("c", b"x", "local");
+    work.ok(&["fetch", "-q"]);
+    assert_eq!(work.id("origin/main"), tip.id().to_string());
+}
