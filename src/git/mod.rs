@@ -25,6 +25,9 @@ mod walk;
 
 use std::path::PathBuf;
 
+/// A client that is not git's own, for tests of the host.
+#[cfg(test)]
+pub(crate) use git2 as other_client;
 pub use git2::Oid;
 use serde::Serialize;
 

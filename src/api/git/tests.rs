@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 
 use super::{Gate, routes};
 use crate::base::{DataDir, Error, Progress, ProjectPath, Result};
-use crate::git::{Decision, Identity, Options, RefUpdate, Repo, Repos, Service};
+use crate::git::{Decision, Identity, Options, RefUpdate, Repo, Repos, Service, other_client};
 
 const PROJECT: i64 = 7;
 
@@ -505,8 +505,8 @@ fn another_client_clones_and_pushes() {
     let text: String = (0..3000).map(|n| format!("line {n}\n")).collect();
     work.commit("a", text.as_bytes(), "one");
     work.ok(&["push", "-q", "origin", "main"]);
-    let repo = git2::Repository::clone(&bench.url, bench.path("theirs")).unwrap();
-    let who = git2::Signature::now("Other", "other@example.com").unwrap();
+    let repo = other_client::Repository::clone(&bench.url, bench.path("theirs")).unwrap();
+    let who = other_client::Signature::now("Other", "other@example.com").unwrap();
     let mut tip = repo.head().unwrap().peel_to_commit().unwrap();
     for n in 0..5 {
         let blob = repo.blob(format!("{text}more {n}\n").as_bytes()).unwrap();
@@ -520,12 +520,12 @@ fn another_client_clones_and_pushes() {
     }
     let mut answers = Vec::new();
     {
-        let mut calls = git2::RemoteCallbacks::new();
+        let mut calls = other_client::RemoteCallbacks::new();
         calls.push_update_reference(|name, why| {
             answers.push((name.to_owned(), why.map(str::to_owned)));
             Ok(())
         });
-        let mut options = git2::PushOptions::new();
+        let mut options = other_client::PushOptions::new();
         options.remote_callbacks(calls);
         repo.find_remote("origin").unwrap().push(&["refs/heads/main"], Some(&mut options)).unwrap();
     }
