@@ -63,6 +63,11 @@ impl Repo {
         Ok(info(&self.find_commit(commit)?))
     }
 
+    /// The whole message.
+    pub fn message(&self, commit: Oid) -> Result<String> {
+        Ok(String::from_utf8_lossy(self.find_commit(commit)?.message_bytes()).into_owned())
+    }
+
     /// `from` and its ancestors, newest first.
     pub fn log(&self, from: Oid, limit: usize) -> Result<Vec<CommitInfo>> {
         let mut walk = self.git.revwalk().internal("while reading history")?;

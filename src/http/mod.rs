@@ -1,3 +1,8 @@
 //! Kit for anything that answers HTTP: ids, limits, errors. No routes.
 pub mod host;
+pub mod id;
 pub mod problem;
+pub mod serve;
+pub mod wire;
+
+pub use id::request_id;

@@ -1,8 +1,24 @@
 //! An app's log and request log: kept across deploys and crashes, within a quota.
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::base::{Millis, Result};
+use super::rotate::{Rotating, read_back};
+use crate::base::{Clock, Millis, Result, ResultExt as _};
+
+/// Longer lines are split.
+pub const MAX_LINE: usize = 16 << 10;
+/// Lines kept in memory for an app that was looked at or ran, and their bytes.
+const RING_LINES: usize = 1000;
+const RING_BYTES: usize = 2 << 20;
+/// The request log's own quota.
+const REQUEST_BYTES: u64 = 2 << 20;
+/// What one question may read from disk.
+const MAX_READ: u64 = 8 << 20;
+const MAX_LINES: usize = 20_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,25 +62,239 @@ pub struct RequestLine {
     pub error: Option<String>,
 }
 
-/// Handle to one app's logs. Cheap to clone.
+/// Handle to one app's logs. Cheap to clone. Nothing is read from disk until it is used.
 #[derive(Clone)]
-pub struct Logs {}
+pub struct Logs(Arc<Shared>);
+
+struct Shared {
+    dir: PathBuf,
+    quota: u64,
+    clock: Clock,
+    open: Mutex<Option<Open>>,
+}
+
+struct Open {
+    file: Rotating,
+    requests: Rotating,
+    next: u64,
+    ring: VecDeque<LogLine>,
+    ring_bytes: usize,
+    /// Whether the ring holds all there is.
+    whole: bool,
+    follow: broadcast::Sender<LogLine>,
+}
 
 impl Logs {
-    /// The newest `n` lines with `seq` above `after`, oldest first.
-    pub fn tail(&self, _n: usize, _after: Option<u64>) -> Result<Vec<LogLine>> {
-        todo!()
+    pub fn new(dir: &Path, quota: u64, clock: Clock) -> Self {
+        Self(Arc::new(Shared { dir: dir.to_owned(), quota, clock, open: Mutex::new(None) }))
     }
+
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The newest `n` lines with `seq` above `after`, oldest first.
+    pub fn tail(&self, n: usize, after: Option<u64>) -> Result<Vec<LogLine>> {
+        let n = n.min(MAX_LINES);
+        let mut guard = self.lock()?;
+        let open = ready(&mut guard);
+        let newer = |line: &&LogLine| after.is_none_or(|after| line.seq > after);
+        let oldest_held = open.ring.front().map_or(open.next, |l| l.seq);
+        let enough = open.whole || n <= open.ring.len() || after.is_some_and(|after| after + 1 >= oldest_held);
+        if enough {
+            let mut lines: Vec<LogLine> = open.ring.iter().rev().filter(newer).take(n).cloned().collect();
+            lines.reverse();
+            return Ok(lines);
+        }
+        drop(guard);
+        let mut lines: Vec<LogLine> = parse(&read_back(&self.0.dir, "log", MAX_READ));
+        lines.retain(|line| newer(&line));
+        lines.drain(..lines.len().saturating_sub(n));
+        Ok(lines)
+    }
+
     /// Lines from now on. A slow reader that lags is told so by the channel and reads `tail` again.
     pub fn follow(&self) -> broadcast::Receiver<LogLine> {
-        todo!()
+        match self.lock() {
+            Ok(mut guard) => ready(&mut guard).follow.subscribe(),
+            Err(error) => {
+                tracing::warn!(?error, "a log cannot be followed");
+                broadcast::channel(1).1
+            }
+        }
     }
+
     /// The newest `n` requests, newest first.
-    pub fn requests(&self, _n: usize) -> Result<Vec<RequestLine>> {
-        todo!()
+    pub fn requests(&self, n: usize) -> Result<Vec<RequestLine>> {
+        let _open = self.lock()?;
+        let mut lines: Vec<RequestLine> = parse(&read_back(&self.0.dir, "requests", REQUEST_BYTES));
+        lines.reverse();
+        lines.truncate(n);
+        Ok(lines)
     }
+
     /// Adds a remark of Steady's own.
-    pub fn remark(&self, _version: &str, _text: &str) {
-        todo!()
+    pub fn remark(&self, version: &str, text: &str) {
+        self.add(Stream::Steady, version, vec![text.to_owned()]);
+    }
+
+    /// Adds lines that are already clean. A full disk loses them, and the server's log says so.
+    pub fn add(&self, stream: Stream, version: &str, texts: Vec<String>) {
+        let at = self.0.clock.now();
+        let mut guard = match self.lock() {
+            Ok(guard) => guard,
+            Err(error) => return tracing::warn!(?error, "log lines lost"),
+        };
+        let open = ready(&mut guard);
+        let mut bytes = Vec::new();
+        for mut text in texts {
+            if text.len() > MAX_LINE {
+                text.truncate((0..=MAX_LINE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
+            }
+            let line = LogLine { seq: open.next, at, stream, version: version.to_owned(), text };
+            open.next += 1;
+            if serde_json::to_writer(&mut bytes, &line).is_ok() {
+                bytes.push(b'\n');
+            }
+            open.remember(line.clone());
+            // No reader is no error.
+            let _ = open.follow.send(line);
+        }
+        if let Err(error) = open.file.append(&bytes) {
+            tracing::warn!(dir = %self.0.dir.display(), %error, "log lines lost");
+        }
+    }
+
+    /// Adds one finished request.
+    pub fn request(&self, line: &RequestLine) {
+        let Ok(mut bytes) = serde_json::to_vec(line) else { return };
+        bytes.push(b'\n');
+        let written = self.lock().map(|mut guard| ready(&mut guard).requests.append(&bytes));
+        if let Ok(Err(error)) = written {
+            tracing::warn!(dir = %self.0.dir.display(), %error, "a request line was lost");
+        }
+    }
+
+    /// The number the next line will get: remembered at a child's start to find its lines later.
+    pub fn mark(&self) -> u64 {
+        self.lock().map_or(0, |mut guard| ready(&mut guard).next)
+    }
+
+    /// The last `n` lines an app wrote since `mark`, as plain text.
+    pub fn since(&self, mark: u64, n: usize) -> Vec<String> {
+        let lines = self.tail(n, mark.checked_sub(1)).unwrap_or_default();
+        lines.into_iter().filter(|l| l.stream != Stream::Steady).map(|l| l.text).collect()
+    }
+
+    /// The lock, with the files open: `ready` then never fails.
+    fn lock(&self) -> Result<MutexGuard<'_, Option<Open>>> {
+        let mut guard = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_none() {
+            let open = Open::new(&self.0.dir, self.0.quota);
+            *guard = Some(open.internal(format!("while opening the logs in {}", self.0.dir.display()))?);
+        }
+        Ok(guard)
+    }
+}
+
+#[allow(clippy::expect_used)]
+fn ready<'a>(guard: &'a mut MutexGuard<'_, Option<Open>>) -> &'a mut Open {
+    guard.as_mut().expect("`lock` opened it")
+}
+
+impl Open {
+    fn new(dir: &Path, quota: u64) -> std::io::Result<Self> {
+        let (file, requests) = (Rotating::open(dir, "log", quota)?, Rotating::open(dir, "requests", REQUEST_BYTES)?);
+        let kept = read_back(dir, "log", RING_BYTES as u64);
+        let whole = (kept.len() as u64) < RING_BYTES as u64 / 2;
+        let mut open = Self {
+            file,
+            requests,
+            next: 0,
+            ring: VecDeque::new(),
+            ring_bytes: 0,
+            whole,
+            follow: broadcast::channel(512).0,
+        };
+        for line in parse::<LogLine>(&kept) {
+            open.next = line.seq + 1;
+            open.remember(line);
+        }
+        Ok(open)
+    }
+
+    fn remember(&mut self, line: LogLine) {
+        self.ring_bytes += line.text.len();
+        self.ring.push_back(line);
+        while self.ring.len() > RING_LINES || self.ring_bytes > RING_BYTES {
+            let Some(old) = self.ring.pop_front() else { break };
+            self.ring_bytes -= old.text.len();
+            self.whole = false;
+        }
+    }
+}
+
+/// Whole lines of JSON; what does not parse (torn by a crash) is skipped.
+fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Vec<T> {
+    bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(lines: &[LogLine]) -> Vec<&str> {
+        lines.iter().map(|l| l.text.as_str()).collect()
+    }
+
+    #[test]
+    fn numbers_continue_after_a_restart_and_the_quota_holds() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let logs = || Logs::new(dir.path(), 1 << 20, Clock::manual(5));
+        let first = logs();
+        first.remark("v1", "one");
+        first.remark("v1", "two");
+        let second = logs();
+        second.remark("v2", "three");
+        assert_eq!(texts(&second.tail(2, None).expect("tail")), ["two", "three"]);
+        assert_eq!(texts(&second.tail(9, Some(0)).expect("tail")), ["two", "three"]);
+        for n in 0..3000 {
+            second.add(Stream::Out, "v2", vec![format!("{n} {}", "x".repeat(1000))]);
+        }
+        assert!(crate::base::fs::tree_size(dir.path()) < (1 << 20) + (64 << 10));
+        let tail = second.tail(1500, None).expect("from disk");
+        assert!(tail.len() > 500, "{} lines are still there", tail.len());
+        assert!(tail.windows(2).all(|w| w[0].seq + 1 == w[1].seq), "in order, none missing");
+        assert_eq!(tail.last().expect("a line").seq, 3002);
+    }
+
+    #[test]
+    fn requests_come_newest_first() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let logs = Logs::new(dir.path(), 1 << 20, Clock::manual(5));
+        for status in [200, 404, 500] {
+            let line = RequestLine {
+                id: "x".into(),
+                at: 1,
+                method: "GET".into(),
+                path: "/".into(),
+                status,
+                version: "v1".into(),
+                gate_us: 0,
+                boot_us: 0,
+                app_us: 1,
+                total_us: 2,
+                bytes_in: 0,
+                bytes_out: 0,
+                error: None,
+            };
+            logs.request(&line);
+        }
+        let back: Vec<u16> = logs.requests(2).expect("requests").iter().map(|r| r.status).collect();
+        assert_eq!(back, [500, 404]);
     }
 }

@@ -1,13 +1,34 @@
 //! Child processes: starting, watching, waking, stopping. Knows no users and no database.
+mod app;
+pub mod bun;
+#[cfg(any(embed_bun, test))]
+mod bun_unpack;
+mod child;
+pub mod copy;
+mod gate;
+mod handover;
+mod job;
+mod launch;
 pub mod logs;
+mod process;
+mod pump;
+mod redact;
+mod rotate;
+pub mod sandbox;
+mod supervisor;
+mod sweep;
+mod table;
 pub mod upstream;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Clock, Millis, Progress, Result, Secret, Tasks};
+use app::App;
+use handover::Hold;
 use logs::{Logs, RequestLine};
 use upstream::Upstream;
 
@@ -200,76 +221,120 @@ pub enum Admission {
 
 /// Cheap to clone. One task per registered app that is awake; a sleeping one is a map entry.
 #[derive(Clone)]
-pub struct Runner {}
+pub struct Runner(Arc<table::Table>);
 
 impl Runner {
-    /// Sweeps what an earlier run of this instance left, then serves.
-    pub fn start(_options: Options, _clock: Clock, _tasks: Tasks) -> Result<Self> {
-        todo!()
+    /// Sweeps what an earlier run of this instance left, then serves. Must be called inside the runtime.
+    pub fn start(options: Options, clock: Clock, tasks: Tasks) -> Result<Self> {
+        table::Table::start(options, clock, tasks).map(|table| Self(Arc::new(table)))
     }
-    /// Makes an app known, asleep. Replaces an earlier spec of the same key at its next start.
-    pub fn register(&self, _spec: LaunchSpec) {
-        todo!()
+    /// Makes an app known, asleep (one that is never idle starts by itself). Replaces an earlier spec of
+    /// the same key at its next start.
+    pub fn register(&self, spec: LaunchSpec) {
+        match self.0.get(&spec.key) {
+            Some(app) => app.replace(spec),
+            None => {
+                let idle = spec.idle.map(app::millis);
+                self.0.insert(spec).event(supervisor::Event::Replaced { idle });
+            }
+        }
     }
     /// Stops it and forgets it.
-    pub async fn remove(&self, _key: &AppKey) {
-        todo!()
+    pub async fn remove(&self, key: &AppKey) {
+        if let Some(app) = self.0.take(key) {
+            app.event(supervisor::Event::Remove);
+            app.until_down().await;
+        }
     }
     /// Waits at the gate until the app is ready, starting it if it sleeps.
-    pub async fn admit(&self, _key: &AppKey) -> Admission {
-        todo!()
+    pub async fn admit(&self, key: &AppKey) -> Admission {
+        match self.0.get(key) {
+            Some(app) => app.admit().await,
+            None => Admission::Gone,
+        }
     }
     /// Boots a version outside the table, asks it `GET <health>` once ready, and stops it again.
     /// Healthy is any status below 500. The error carries its last log lines.
-    pub async fn trial(&self, _spec: LaunchSpec, _health: &str) -> std::result::Result<BootReport, BootFailure> {
-        todo!()
+    pub async fn trial(&self, spec: LaunchSpec, health: &str) -> std::result::Result<BootReport, BootFailure> {
+        // An always-on version is asked once, like any other.
+        let spec = LaunchSpec { idle: spec.idle.or(Some(Duration::from_secs(60))), ..spec };
+        handover::trial(&self.0.outside(spec), health).await
     }
     /// Replaces the running version: new requests wait, running ones finish (bounded), the old child
     /// stops, the new one starts; when it is ready `commit` runs, and on its success the gate opens.
     /// On any failure the old spec is back (and started if it ran before) when this returns.
+    /// An app that is not registered yet is, if and only if the hand-over succeeds.
     pub async fn hand_over(
         &self,
-        _spec: LaunchSpec,
-        _commit: Box<dyn FnOnce() -> Result<()> + Send>,
+        spec: LaunchSpec,
+        commit: Box<dyn FnOnce() -> Result<()> + Send>,
     ) -> std::result::Result<BootReport, BootFailure> {
-        todo!()
+        if let Some(app) = self.0.get(&spec.key) {
+            return handover::hand_over(&app, spec, commit).await;
+        }
+        let key = spec.key.clone();
+        let app = self.0.insert(spec.clone());
+        let forget = table::Forget::new(&self.0, &key);
+        let report = handover::hand_over(&app, spec, commit).await?;
+        forget.keep();
+        Ok(report)
     }
     /// Stops the child now (after draining); the next request starts it anew, with the newest spec.
-    pub async fn restart(&self, _key: &AppKey) {
-        todo!()
+    pub async fn restart(&self, key: &AppKey) {
+        if let Some(app) = self.0.get(key) {
+            drop(Hold::on(&app).await);
+        }
     }
-    /// Paused apps refuse requests until resumed.
-    pub async fn pause(&self, _key: &AppKey) {
-        todo!()
+    /// Paused apps refuse requests until resumed. Returns when no child is left.
+    pub async fn pause(&self, key: &AppKey) {
+        if let Some(app) = self.0.get(key) {
+            app.event(supervisor::Event::Pause);
+            app.until_down().await;
+        }
     }
-    pub async fn resume(&self, _key: &AppKey) {
-        todo!()
+    pub async fn resume(&self, key: &AppKey) {
+        if let Some(app) = self.0.get(key) {
+            app.event(supervisor::Event::Resume);
+        }
     }
     /// Stops the child, holds requests at the gate while `work` runs, then lets them in again.
-    pub async fn while_stopped<T>(&self, _key: &AppKey, _work: impl Future<Output = T> + Send) -> T {
-        todo!()
+    pub async fn while_stopped<T>(&self, key: &AppKey, work: impl Future<Output = T> + Send) -> T {
+        let _hold = match self.0.get(key) {
+            Some(app) => Some(Hold::on(&app).await),
+            None => None,
+        };
+        work.await
     }
-    pub fn status(&self, _key: &AppKey) -> Option<Status> {
-        todo!()
+    pub fn status(&self, key: &AppKey) -> Option<Status> {
+        self.0.get(key).map(|app| app.status())
     }
     /// The app's logs, awake or asleep.
-    pub fn logs(&self, _key: &AppKey) -> Option<Logs> {
-        todo!()
+    pub fn logs(&self, key: &AppKey) -> Option<Logs> {
+        self.0.get(key).map(|app| app.logs().clone())
     }
     /// Called by the proxy when a response has ended.
-    pub fn record(&self, _key: &AppKey, _line: RequestLine) {
-        todo!()
+    pub fn record(&self, key: &AppKey, line: RequestLine) {
+        if let Some(app) = self.0.get(key) {
+            app.logs().request(&line);
+        }
     }
     /// Runs a command in the jail and waits; its lines go to `progress` as they come.
-    pub async fn job(&self, _spec: JobSpec, _progress: &Progress) -> Result<JobReport> {
-        todo!()
+    pub async fn job(&self, spec: JobSpec, progress: &Progress) -> Result<JobReport> {
+        job::run(self.0.common(), spec, progress).await
     }
     /// `full`, `uid`, `process-only`: what confinement is active here, in one word and one sentence.
     pub fn confinement(&self) -> (&'static str, String) {
-        todo!()
+        sandbox::probe::describe(self.0.common().base.root, &self.0.common().cgroups)
     }
-    /// Stops every child; for shutdown.
+    /// Stops every child; for shutdown. Nothing starts afterwards.
     pub async fn stop_all(&self) {
-        todo!()
+        let all: Vec<Arc<App>> = self.0.all();
+        for app in &all {
+            app.event(supervisor::Event::Remove);
+        }
+        for app in &all {
+            app.until_down().await;
+        }
+        self.0.common().cgroups.leave();
     }
 }

@@ -1,9 +1,30 @@
 //! A child ready to answer: an HTTP/1.1 client over its socket, and a lease that counts as in flight.
-use axum::body::Body;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::base::Result;
+use axum::body::Body;
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
+
+use super::Admission;
+use super::app::App;
+use super::child::Child;
+use super::supervisor::{ChildId, Phase};
+use crate::base::{Clock, Error, Millis, Result, ResultExt as _, Tasks};
+
+/// The child's socket, in a folder of its own.
+pub const SOCKET: &str = "http.sock";
+/// How long after its socket refused a child's death may go unnoticed.
+const DEATH_NOTICED: Duration = Duration::from_secs(1);
+/// Connections kept for the next request.
+const MAX_POOLED: usize = 128;
 
 /// One admitted request's way to the child. Dropping it (or the response body made from it) ends the lease.
 pub struct Upstream {
@@ -12,17 +33,190 @@ pub struct Upstream {
     /// Microseconds waited at the gate, and of these booting.
     pub gate_us: u64,
     pub boot_us: u64,
-    // the runner's own fields follow
+    lease: Lease,
+    app: Arc<App>,
+    child: ChildId,
 }
 
 /// Keeps the app counted as busy; hold it until the response (or upgraded connection) has ended.
-pub struct Lease {}
+pub struct Lease(Arc<Line>);
+
+/// The way to one child and the count of who uses it.
+pub struct Line {
+    /// The folder of the socket. The child can write there, so nothing in it is followed.
+    dir: OwnedFd,
+    /// Connections, some of them still busy with a response.
+    pool: Mutex<Vec<SendRequest<Body>>>,
+    in_flight: AtomicU64,
+    quiet_since: AtomicI64,
+    /// Told whenever the last lease has ended.
+    pub quiet: Notify,
+    clock: Clock,
+    tasks: Tasks,
+}
 
 impl Upstream {
+    pub(super) fn new(app: &Arc<App>, child: &Child, lease: Lease, gate_us: u64, boot_us: u64) -> Self {
+        Self { version: child.version.clone(), gate_us, boot_us, lease, app: app.clone(), child: child.id }
+    }
+
     /// Sends the request over a pooled or new connection. A request whose body was not consumed is sent
     /// again once when a pooled connection turns out to be dead. The lease must outlive the response body.
     /// Errors: `App` naming the stage (`connect`, `send`, `response head`).
-    pub async fn send(self, _request: Request<Body>) -> Result<(Response<Incoming>, Lease)> {
-        todo!()
+    pub async fn send(self, request: Request<Body>) -> Result<(Response<Incoming>, Lease)> {
+        let (app, child) = (self.app.clone(), self.child);
+        let (request, error) = match self.attempt(request).await {
+            Ok(done) => return Ok(done),
+            Err((error, Some(unsent))) => (unsent, error),
+            Err((error, None)) => return Err(error),
+        };
+        // It does not even accept: it has just died, and its end is about to be noticed. The request has
+        // not left, so it goes back to the gate.
+        let other = |phase| phase != Phase::Ready { child };
+        if !app.until(DEATH_NOTICED, other).await {
+            return Err(error);
+        }
+        match app.admit().await {
+            Admission::Go(upstream) => upstream.attempt(request).await.map_err(|(error, _)| error),
+            _ => Err(error),
+        }
     }
+
+    async fn attempt(self, mut request: Request<Body>) -> std::result::Result<(Response<Incoming>, Lease), Unanswered> {
+        let line = self.lease.0.clone();
+        if let Some(path) = request.uri().path_and_query() {
+            let path = Uri::from(path.clone());
+            *request.uri_mut() = path;
+        }
+        if let Some(pooled) = line.pooled() {
+            // What can be said again, should the connection turn out to have just closed.
+            let again = (request.method().is_idempotent() && request.body().is_end_stream()).then(|| replay(&request));
+            match line.exchange(pooled, request).await {
+                Ok(response) => return Ok((response, self.lease)),
+                Err((error, unsent)) => request = unsent.or(again).ok_or((error, None))?,
+            }
+        }
+        match line.connect().await {
+            Ok(fresh) => line.exchange(fresh, request).await.map(|response| (response, self.lease)),
+            Err(error) => Err((error, Some(request))),
+        }
+    }
+}
+
+/// A failure, and the request if it never left.
+type Unanswered = (Error, Option<Request<Body>>);
+
+impl Lease {
+    pub(super) fn new(line: &Arc<Line>) -> Self {
+        line.in_flight.fetch_add(1, Ordering::SeqCst);
+        Self(line.clone())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.quiet_since.store(self.0.clock.now(), Ordering::SeqCst);
+        if self.0.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.quiet.notify_one();
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn new(dir: OwnedFd, clock: Clock, tasks: Tasks) -> Self {
+        Self {
+            dir,
+            pool: Mutex::new(Vec::new()),
+            in_flight: AtomicU64::new(0),
+            quiet_since: AtomicI64::new(clock.now()),
+            quiet: Notify::new(),
+            clock,
+            tasks,
+        }
+    }
+
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Since when nothing is in flight; `None` while something is.
+    pub fn quiet_since(&self) -> Option<Millis> {
+        (self.in_flight() == 0).then(|| self.quiet_since.load(Ordering::SeqCst))
+    }
+
+    /// Whether the child listens. The socket is opened without following links: what a child puts in its
+    /// place must not lead the server to another socket of this machine.
+    pub async fn dial(&self) -> std::io::Result<UnixStream> {
+        let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let socket = rustix::fs::openat2(&self.dir, SOCKET, flags, Mode::empty(), inside)?;
+        let stat = rustix::fs::statat(&socket, "", AtFlags::EMPTY_PATH)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
+        UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd())).await
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Body>> {
+        let stream =
+            self.dial().await.map_err(|e| Error::app("connect: the app does not accept connections").because(e))?;
+        let (sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| Error::app("connect: the app's connection failed").because(e))?;
+        self.tasks.spawn("upstream", async move {
+            // Its failure reaches whoever waits for the response.
+            let _ = connection.with_upgrades().await;
+        });
+        Ok(sender)
+    }
+
+    /// A connection that is free now; dead ones are dropped on the way.
+    fn pooled(&self) -> Option<SendRequest<Body>> {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.retain(|sender| !sender.is_closed());
+        let at = pool.iter().rposition(SendRequest::is_ready)?;
+        Some(pool.swap_remove(at))
+    }
+
+    /// One request and its response head; the connection goes to the pool at once and is ready again
+    /// when the body has been read.
+    async fn exchange(
+        &self,
+        mut sender: SendRequest<Body>,
+        request: Request<Body>,
+    ) -> std::result::Result<Response<Incoming>, Unanswered> {
+        if let Err(e) = sender.ready().await {
+            return Err((Error::app("send: the app closed the connection").because(e), Some(request)));
+        }
+        match sender.try_send_request(request).await {
+            Ok(response) => {
+                let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+                if pool.len() < MAX_POOLED && response.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
+                    pool.push(sender);
+                }
+                Ok(response)
+            }
+            Err(mut refused) => {
+                let unsent = refused.take_message();
+                let stage = if unsent.is_some() { "send" } else { "response head" };
+                let why = Error::app(format!("{stage}: the app closed the connection without answering"));
+                Err((why.because(refused.into_error()), unsent))
+            }
+        }
+    }
+}
+
+fn replay(request: &Request<Body>) -> Request<Body> {
+    let mut copy = Request::new(Body::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+/// Opens the folder of a child's socket.
+pub(super) fn open_dir(path: &std::path::Path) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).internal("while opening the socket folder")
 }

@@ -1,0 +1,23 @@
+//! The name of one request: on its response, in the logs, on error pages. Made here, never taken from a client.
+use crate::base::secret::fill_random;
+
+/// Twenty letters and digits, 100 random bits.
+pub fn request_id() -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut bytes = [0u8; 20];
+    fill_random(&mut bytes);
+    bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte & 31)])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_short_and_differ() {
+        let (one, other) = (request_id(), request_id());
+        assert_eq!(one.len(), 20);
+        assert_ne!(one, other);
+        assert!(one.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b)));
+    }
+}

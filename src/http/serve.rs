@@ -1,0 +1,233 @@
+//! Serving one connection: HTTP/1.1 or HTTP/2, bounded in size and time on the client's side.
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::sync::oneshot;
+use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::wire::Wire;
+use crate::base::Tasks;
+
+/// What a client may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a request's head.
+    pub head_bytes: usize,
+    pub headers: usize,
+    /// For a request's head to arrive; also how long a connection may wait for its next request.
+    pub head_timeout: Duration,
+    /// How long a client may accept no byte of what is being sent to it.
+    pub write_timeout: Duration,
+    /// HTTP/2 requests at once on one connection.
+    pub streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes: 64 << 10,
+            headers: 100,
+            head_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
+            streams: 128,
+        }
+    }
+}
+
+/// Serves until the client or the server is done. When `closing` is cancelled, running requests are finished
+/// and no new ones taken. Resolves when HTTP is over; what an upgraded connection still does is its own affair.
+pub async fn serve<T, S, F>(socket: T, limits: Limits, closing: CancellationToken, tasks: &Tasks, answer: S)
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Fn(Request<Incoming>) -> F + Send + Sync,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let is_raw = Arc::new(AtomicBool::new(false));
+    let (back, given_back) = oneshot::channel();
+    let guard = Guard {
+        socket: Some(socket),
+        back: Some(back),
+        wire: Wire::default(),
+        is_raw: Arc::clone(&is_raw),
+        poison: None,
+        stalled: None,
+        write_timeout: limits.write_timeout,
+    };
+    let service = service_fn(|request| {
+        let answer = answer(request);
+        let is_raw = Arc::clone(&is_raw);
+        async move {
+            let response = answer.await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                is_raw.store(true, Ordering::Release);
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    let mut builder = Builder::new(OnTasks(tasks.clone()));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(limits.head_bytes.max(8192))
+        .max_headers(limits.headers);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(Duration::from_secs(30));
+    {
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(guard), service);
+        let mut connection = std::pin::pin!(connection);
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = closing.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+    tasks.spawn("linger", async {
+        if let Ok(socket) = given_back.await {
+            linger(socket).await;
+        }
+    });
+}
+
+/// Closing with unread bytes would reset the connection and may take the last response with it: the rest is
+/// read and thrown away, for a little while.
+async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut socket: T) {
+    let _ = tokio::time::timeout(Duration::from_secs(2), async {
+        socket.shutdown().await?;
+        let mut rest = (&mut socket).take(64 << 20);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    })
+    .await;
+}
+
+/// A byte that is wrong anywhere in a head or in a chunk's frame, and an end, so that it is looked at.
+const POISON: &[u8] = b"\0\r\n\r\n";
+
+/// HTTP/2 runs each request as a task of its own.
+#[derive(Clone)]
+struct OnTasks(Tasks);
+
+impl<F> Executor<F> for OnTasks
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn("http2", future);
+    }
+}
+
+/// The client's socket: reads are checked by [`Wire`], writes may not stall. Given back when dropped.
+struct Guard<T> {
+    socket: Option<T>,
+    back: Option<oneshot::Sender<T>>,
+    wire: Wire,
+    /// Upgraded: no longer HTTP.
+    is_raw: Arc<AtomicBool>,
+    /// What is read instead once something was refused.
+    poison: Option<&'static [u8]>,
+    stalled: Option<Pin<Box<Sleep>>>,
+    write_timeout: Duration,
+}
+
+impl<T> Drop for Guard<T> {
+    fn drop(&mut self) {
+        if let (Some(back), Some(socket)) = (self.back.take(), self.socket.take()) {
+            let _ = back.send(socket); // nobody waits any more: closed at once
+        }
+    }
+}
+
+impl<T: Unpin> Guard<T> {
+    fn socket(&mut self) -> io::Result<Pin<&mut T>> {
+        self.socket.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// A write that cannot go on fails once it has waited too long.
+    fn in_time<R>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let limit = self.write_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing any more")))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if let Some(poison) = &mut this.poison {
+            let (now, later) = poison.split_at(poison.len().min(buf.remaining()));
+            buf.put_slice(now);
+            *poison = later;
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(this.socket()?.poll_read(cx, buf))?;
+        if this.is_raw.load(Ordering::Acquire) {
+            return Poll::Ready(Ok(()));
+        }
+        if let Err(wrong) = this.wire.follow(&buf.filled()[before..]) {
+            // In place of the offending byte comes what no parser takes: it answers 400 and closes.
+            buf.set_filled(before + wrong);
+            buf.put_slice(&POISON[..1]);
+            this.poison = Some(&POISON[1..]);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Guard<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.socket()?.poll_write(cx, buf);
+        self.in_time(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.socket()?.poll_write_vectored(cx, bufs);
+        self.in_time(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.socket()?.poll_flush(cx);
+        self.in_time(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = self.socket()?.poll_shutdown(cx);
+        self.in_time(cx, shut)
+    }
+}

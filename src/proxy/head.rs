@@ -1,0 +1,180 @@
+//! What becomes of the heads of a request and of its response on their way through. Pure.
+use std::net::IpAddr;
+
+use hyper::header::{
+    self, ALT_SVC, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use hyper::http::{request, response};
+use hyper::{Method, StatusCode, Uri, Version};
+
+use super::cookie;
+use crate::base::{Error, Result};
+
+/// What an app is told about its visitor. Nothing in it comes from headers but the host.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    pub request_id: String,
+    pub peer: IpAddr,
+    /// As the client named it, with its port.
+    pub host: String,
+    /// `http` or `https`
+    pub scheme: String,
+}
+
+/// Bytes of names and values a response head may have.
+pub const MAX_RESPONSE_HEAD: usize = 64 << 10;
+
+/// Valid between two neighbours only (RFC 9110 section 7.6.1). `Trailer` stays: trailers are passed on.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Rewrites a request's head for the app. Returns the protocol to upgrade to, if the client asked for one.
+/// Errors: `BadInput` when the target is not something an app can be asked for.
+pub fn to_app(parts: &mut request::Parts, visitor: &Visitor, has_body: bool) -> Result<Option<HeaderValue>> {
+    let target = match parts.uri.path_and_query() {
+        _ if parts.method == Method::CONNECT => None,
+        Some(path) if path.as_str().starts_with('/') => Some(Uri::from(path.clone())),
+        Some(path) if path.as_str() == "*" && parts.method == Method::OPTIONS => Some(Uri::from_static("*")),
+        _ => None,
+    };
+    parts.uri = target.ok_or_else(|| {
+        Error::bad_input("this kind of request cannot be sent to an app")
+            .hint("Ask for a path that begins with a slash, with any method but CONNECT.")
+    })?;
+    let upgrade = if has_body { None } else { upgrade(parts) };
+    let trailers = values(&parts.headers, &TE).any(|token| token.eq_ignore_ascii_case(b"trailers"));
+    strip_hops(&mut parts.headers);
+    strip_claims(&mut parts.headers);
+    parts.headers.remove(header::EXPECT); // answered by Steady when the app begins to read
+    join_cookies(&mut parts.headers);
+    parts.version = Version::HTTP_11;
+
+    let headers = &mut parts.headers;
+    headers.insert(HOST, value(&visitor.host)?);
+    headers.insert("x-forwarded-for", value(&visitor.peer.to_canonical().to_string())?);
+    headers.insert("x-forwarded-host", value(&visitor.host)?);
+    headers.insert("x-forwarded-proto", value(&visitor.scheme)?);
+    headers.insert("x-request-id", value(&visitor.request_id)?);
+    if let Some(protocol) = &upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol.clone());
+    } else if trailers {
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    Ok(upgrade)
+}
+
+/// Rewrites a response's head for the client. `parent` is what stands after the app's label in its host.
+/// Returns how many cookies were removed because they were meant for other apps too.
+/// Errors: `App` when the head is larger than [`MAX_RESPONSE_HEAD`].
+pub fn to_client(parts: &mut response::Parts, visitor: &Visitor, parent: Option<&str>) -> Result<usize> {
+    let size: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if size > MAX_RESPONSE_HEAD {
+        return Err(Error::app("the app's response headers are too large")
+            .hint(format!("They may have {} KiB together.", MAX_RESPONSE_HEAD >> 10)));
+    }
+    let upgrade = parts.headers.get(UPGRADE).cloned();
+    if parts.headers.contains_key(TRANSFER_ENCODING) {
+        parts.headers.remove(CONTENT_LENGTH); // the transfer coding decided where the body ended
+    }
+    strip_hops(&mut parts.headers);
+    // Alt-Svc would lead visitors past Steady; the request id is ours.
+    remove_where(&mut parts.headers, |name| *name == ALT_SVC || name.as_str().starts_with("steady-"));
+    parts.headers.insert("x-request-id", value(&visitor.request_id)?);
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        parts.headers.remove(CONTENT_LENGTH);
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        parts.headers.extend(upgrade.map(|protocol| (UPGRADE, protocol)));
+    }
+    parts.version = Version::HTTP_11;
+    Ok(parent.map_or(0, |parent| cookie::drop_shared(&mut parts.headers, parent)))
+}
+
+/// The protocol a client wants to change to. Those that would carry more HTTP past the proxy are not offered.
+fn upgrade(parts: &request::Parts) -> Option<HeaderValue> {
+    let asked = values(&parts.headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    let mut protocols = parts.headers.get_all(UPGRADE).iter();
+    let protocol = protocols.next()?;
+    let single = protocols.next().is_none() && !protocol.as_bytes().contains(&b',');
+    let name = protocol.as_bytes().to_ascii_lowercase();
+    let is_http = [b"h2".as_slice(), b"http", b"tls"].iter().any(|prefix| name.starts_with(prefix));
+    let right = asked && single && !is_http && parts.version == Version::HTTP_11 && parts.method == Method::GET;
+    right.then(|| protocol.clone())
+}
+
+/// Removes hop-by-hop headers and whatever `Connection` names.
+fn strip_hops(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> =
+        values(headers, &CONNECTION).filter_map(|token| HeaderName::from_bytes(token).ok()).collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// Trailers arrive when the head has long been judged: they may say no more than it.
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    strip_hops(trailers);
+    strip_claims(trailers);
+    for name in [HOST, CONTENT_LENGTH, COOKIE, header::AUTHORIZATION, header::SET_COOKIE] {
+        trailers.remove(name);
+    }
+}
+
+/// Removes what only a trusted proxy may say. `_` counts as `-`: some frameworks fold the two.
+fn strip_claims(headers: &mut HeaderMap) {
+    remove_where(headers, |name| {
+        let name = name.as_str();
+        let folded;
+        let name = if name.contains('_') {
+            folded = name.replace('_', "-");
+            &folded
+        } else {
+            name
+        };
+        name.starts_with("x-forwarded")
+            || name.starts_with("steady-")
+            || matches!(name, "forwarded" | "x-real-ip" | "x-request-id")
+    });
+}
+
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// HTTP/2 may split cookies over several lines; HTTP/1.1 may not (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(b"; ".as_slice())) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// The members of a list header, over all its lines.
+fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii)
+}
+
+fn value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text).map_err(|_| Error::bad_input("the host name has characters it cannot have"))
+}
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

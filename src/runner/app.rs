@@ -1,0 +1,337 @@
+//! One registered app: the state machine in its lock, the gate, and what the machine's answers do.
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::child::{self, Ask, Child};
+use super::gate::Gate;
+use super::launch::Base;
+use super::logs::Logs;
+use super::process::Spawner;
+use super::sandbox::cgroup::Cgroups;
+use super::supervisor::{Action, ChildId, Event, Machine, Phase, Refusal};
+use super::upstream::{Lease, Upstream};
+use super::{Admission, Crash, LaunchSpec, Options, State, Status};
+use crate::base::{Clock, Millis, Tasks};
+
+/// Boot times remembered.
+const BOOTS: usize = 20;
+
+/// What all apps of a runner share.
+pub struct Common {
+    pub options: Options,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub cgroups: Cgroups,
+    pub spawner: Spawner,
+    pub base: Base,
+    pub counter: AtomicU64,
+}
+
+impl Common {
+    /// A path for the next child's socket folder. A socket's path is at most 107 bytes; inside a built
+    /// root it is short anyway, else it moves to the temporary folder when it would be longer.
+    pub fn socket_dir(&self) -> PathBuf {
+        let n = self.counter.fetch_add(1, Ordering::Relaxed);
+        let name = format!("c{n}");
+        let usual = self.options.scratch.join(&name);
+        if self.base.root || usual.as_os_str().len() < 90 {
+            return usual;
+        }
+        std::env::temp_dir().join(format!("steady-{}-{name}", crate::base::secret::random_token(6)))
+    }
+}
+
+pub struct App {
+    common: Arc<Common>,
+    logs: Logs,
+    inner: Mutex<Inner>,
+    /// Changes with every event; for those who wait for a phase.
+    changed: watch::Sender<u64>,
+}
+
+struct Inner {
+    machine: Machine,
+    /// What the next start runs.
+    spec: LaunchSpec,
+    child: Option<Arc<Child>>,
+    gate: Gate<Result<(Arc<Child>, Lease), Refusal>>,
+    boots_ms: VecDeque<u64>,
+    crashes: u64,
+    last_crash: Option<Crash>,
+    cold_starts: u64,
+    requests: u64,
+}
+
+impl App {
+    pub fn new(common: Arc<Common>, spec: LaunchSpec, logs: Logs) -> Arc<Self> {
+        let drain = millis(common.options.drain_timeout);
+        let inner = Inner {
+            machine: Machine::new(spec.idle.map(millis), drain),
+            gate: Gate::new(common.options.gate_waiters),
+            spec,
+            child: None,
+            boots_ms: VecDeque::new(),
+            crashes: 0,
+            last_crash: None,
+            cold_starts: 0,
+            requests: 0,
+        };
+        Arc::new(Self { common, logs, inner: Mutex::new(inner), changed: watch::Sender::new(0) })
+    }
+
+    pub fn shared(&self) -> &Common {
+        &self.common
+    }
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+    pub fn spec(&self) -> LaunchSpec {
+        self.lock().spec.clone()
+    }
+    pub fn phase(&self) -> Phase {
+        self.lock().machine.phase
+    }
+    pub fn last_crash(&self) -> Option<Crash> {
+        self.lock().last_crash.clone()
+    }
+    pub fn forget_crash(&self) {
+        self.lock().last_crash = None;
+    }
+
+    /// Changes what the next start runs, without telling the machine.
+    pub fn set_spec(&self, spec: LaunchSpec) {
+        self.lock().spec = spec;
+    }
+
+    pub fn replace(self: &Arc<Self>, spec: LaunchSpec) {
+        let idle = spec.idle.map(millis);
+        self.set_spec(spec);
+        self.event(Event::Replaced { idle });
+    }
+
+    pub fn event(self: &Arc<Self>, event: Event) {
+        let mut inner = self.lock();
+        self.step(&mut inner, event);
+    }
+
+    /// The child is ready.
+    pub fn listening(self: &Arc<Self>, id: ChildId, boot_ms: u64) {
+        let mut inner = self.lock();
+        inner.boots_ms.push_back(boot_ms);
+        if inner.boots_ms.len() > BOOTS {
+            inner.boots_ms.pop_front();
+        }
+        self.step(&mut inner, Event::Listening(id));
+    }
+
+    /// The child and all it started are gone; `crash` unless it was told to end.
+    pub fn ended(self: &Arc<Self>, id: ChildId, crash: Option<Crash>) {
+        let mut inner = self.lock();
+        if let Some(crash) = crash {
+            inner.crashes += 1;
+            inner.last_crash = Some(crash);
+        }
+        inner.child = None;
+        self.step(&mut inner, Event::Exited(id));
+    }
+
+    /// Waits at the gate until the app is ready, starting it if it sleeps.
+    pub async fn admit(self: &Arc<Self>) -> Admission {
+        let clock = Clock::stopwatch();
+        let (ticket, wait) = {
+            let mut inner = self.lock();
+            inner.requests += 1;
+            if inner.machine.open().is_some()
+                && let Some(child) = inner.child.clone()
+            {
+                return Admission::Go(Upstream::new(self, &child, Lease::new(&child.line), 0, 0));
+            }
+            let Some(place) = inner.gate.enter() else { return Admission::Full };
+            if inner.machine.phase == Phase::Asleep {
+                inner.cold_starts += 1;
+            }
+            self.step(&mut inner, Event::Wanted);
+            place
+        };
+        let place = Place { app: self, ticket };
+        let answer = tokio::time::timeout(self.common.options.gate_timeout, wait).await;
+        drop(place);
+        match answer {
+            Ok(Ok(Ok((child, lease)))) => {
+                let gate_us = u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX);
+                let boot_us = child.boot_us().min(gate_us);
+                Admission::Go(Upstream::new(self, &child, lease, gate_us, boot_us))
+            }
+            Ok(Ok(Err(Refusal::Crashed))) => self.crashed(),
+            Ok(Ok(Err(Refusal::Paused))) => Admission::Paused,
+            Ok(Ok(Err(Refusal::Gone)) | Err(_)) => Admission::Gone,
+            Err(_) => Admission::TimedOut { stage: stage(self.phase()) },
+        }
+    }
+
+    fn crashed(&self) -> Admission {
+        let unknown = || Crash { at: self.common.clock.now(), ending: "did not start".into(), tail: Vec::new() };
+        Admission::Crashed(self.last_crash().unwrap_or_else(unknown))
+    }
+
+    pub fn status(&self) -> Status {
+        let inner = self.lock();
+        let child = inner.child.as_ref();
+        let state = match inner.machine.phase {
+            Phase::Asleep if inner.machine.paused => State::Paused,
+            Phase::Asleep => State::Asleep,
+            Phase::Starting { .. } => State::Starting,
+            Phase::Ready { .. } => State::Ready,
+            Phase::Draining { .. } | Phase::Stopping { .. } => State::Draining,
+            Phase::Crashed { .. } => State::Crashed,
+        };
+        Status {
+            state,
+            version: child.map_or(&inner.spec.version, |c| &c.version).clone(),
+            pid: child.and_then(|c| c.pid()),
+            memory: child.and_then(|c| c.memory()),
+            in_flight: child.map_or(0, |c| c.line.in_flight()),
+            started: child.map(|c| c.started),
+            boots_ms: inner.boots_ms.iter().copied().collect(),
+            crashes: inner.crashes,
+            last_crash: inner.last_crash.clone(),
+            cold_starts: inner.cold_starts,
+            requests: inner.requests,
+        }
+    }
+
+    /// Waits until the phase is one that `is` accepts; false after `limit`.
+    pub async fn until(&self, limit: Duration, is: impl Fn(Phase) -> bool) -> bool {
+        let mut changes = self.changed.subscribe();
+        let reached = async {
+            while !is(self.phase()) {
+                // The sender lives in `self`, so this cannot fail.
+                let _ = changes.changed().await;
+            }
+        };
+        tokio::time::timeout(limit, reached).await.is_ok()
+    }
+
+    /// Waits until no child is left. Bounded by draining, SIGTERM and the last sweep.
+    pub async fn until_down(&self) -> bool {
+        let limit = self.common.options.drain_timeout * 2 + Duration::from_secs(10);
+        self.until(limit, |phase| matches!(phase, Phase::Asleep | Phase::Crashed { .. })).await
+    }
+
+    /// A lease on the ready child, held or not: for a health check before the gate opens.
+    pub fn lease_anyway(self: &Arc<Self>) -> Option<Upstream> {
+        let inner = self.lock();
+        let child = inner.child.as_ref()?;
+        matches!(inner.machine.phase, Phase::Ready { .. })
+            .then(|| Upstream::new(self, child, Lease::new(&child.line), 0, child.boot_us()))
+    }
+
+    /// Ends when a child without requests has been idle long enough; never for one that is always on.
+    pub async fn next_tick(&self, child: &Child) {
+        let idle = self.lock().spec.idle.map(millis);
+        match (idle, child.line.quiet_since()) {
+            (Some(idle), Some(since)) => {
+                let left = (since + idle - self.common.clock.now()).max(10);
+                tokio::time::sleep(Duration::from_millis(left.unsigned_abs())).await;
+            }
+            _ => std::future::pending().await,
+        }
+    }
+
+    fn step(self: &Arc<Self>, inner: &mut MutexGuard<'_, Inner>, event: Event) {
+        let actions = inner.machine.step(event, self.common.clock.now());
+        for action in actions {
+            match action {
+                Action::Start(id) => self.start(inner, id),
+                Action::Stop(_) => {
+                    if let Some(child) = &inner.child {
+                        child.demand(Ask::Terminate);
+                    }
+                }
+                Action::Kill(_) => {
+                    if let Some(child) = &inner.child {
+                        child.demand(Ask::Kill);
+                    }
+                }
+                Action::Admit(_) => {
+                    if let Some(child) = inner.child.clone() {
+                        inner.gate.answer(|| Ok((child.clone(), Lease::new(&child.line))));
+                    }
+                }
+                Action::Refuse(why) => inner.gate.answer(|| Err(why)),
+                Action::TickAt(at) => self.tick_at(at),
+            }
+        }
+        if let (Phase::Draining { .. }, Some(child)) = (inner.machine.phase, &inner.child) {
+            // Its task looks whether anything is in flight at all.
+            child.line.quiet.notify_one();
+        }
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    fn start(self: &Arc<Self>, inner: &mut MutexGuard<'_, Inner>, id: ChildId) {
+        let spec = inner.spec.clone();
+        match Child::new(id, self, &spec) {
+            Ok(child) => {
+                let child = Arc::new(child);
+                inner.child = Some(child.clone());
+                self.common.tasks.spawn("child", child::run(self.clone(), child, spec, self.logs.clone()));
+            }
+            Err(error) => {
+                tracing::error!(app = %spec.key.0, ?error, "a child could not be prepared");
+                let crash = Crash { at: self.common.clock.now(), ending: error.public, tail: Vec::new() };
+                let app = self.clone();
+                self.common.tasks.spawn("child", async move { app.ended(id, Some(crash)) });
+            }
+        }
+    }
+
+    fn tick_at(self: &Arc<Self>, at: Millis) {
+        let wait = (at - self.common.clock.now()).clamp(0, 60_000).unsigned_abs();
+        let (app, stop) = (Arc::downgrade(self), self.common.tasks.stopping());
+        self.common.tasks.spawn("app-tick", async move {
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+                () = stop.cancelled() => {}
+            }
+            if let Some(app) = app.upgrade() {
+                let quiet_since = app.lock().child.as_ref().and_then(|c| c.line.quiet_since());
+                app.event(Event::Tick { quiet_since });
+            }
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place at the gate, given up when dropped.
+struct Place<'a> {
+    app: &'a App,
+    ticket: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.app.lock().gate.leave(self.ticket);
+    }
+}
+
+fn stage(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Starting { .. } => "boot",
+        Phase::Draining { .. } | Phase::Stopping { .. } => "stop",
+        Phase::Crashed { .. } => "back-off",
+        Phase::Asleep | Phase::Ready { .. } => "gate",
+    }
+}
+
+pub fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}

@@ -1,0 +1,236 @@
+//! One child of one app, from spawn to gone, in one task that reports to the app.
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::app::App;
+use super::logs::{Logs, Stream};
+use super::process::{Ending, Running, Scratch, Wire};
+use super::redact::Redactor;
+use super::sandbox::cgroup::Group;
+use super::supervisor::{ChildId, Event};
+use super::upstream::{Line, open_dir};
+use super::{Crash, LaunchSpec, Millis, pump};
+use crate::base::{Clock, Result, ResultExt as _};
+
+/// How often the socket is tried while the child boots; slower after the first moments.
+const POLL_FAST: Duration = Duration::from_millis(1);
+const POLL_SLOW: Duration = Duration::from_millis(10);
+/// How long output may still come after the whole group is dead.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Lines kept with a crash.
+const CRASH_LINES: usize = 100;
+
+/// What the app wants of its child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ask {
+    Run,
+    Terminate,
+    Kill,
+}
+
+/// What the rest of the runner sees of a child.
+pub struct Child {
+    pub id: ChildId,
+    pub version: String,
+    pub line: Arc<Line>,
+    pub started: Millis,
+    pub ask: watch::Sender<Ask>,
+    pid: AtomicU32,
+    boot_us: AtomicU64,
+    group: OnceLock<Group>,
+    socket_dir: PathBuf,
+}
+
+impl Child {
+    /// Makes its socket folder and its line; nothing runs yet.
+    pub fn new(id: ChildId, app: &App, spec: &LaunchSpec) -> Result<Self> {
+        let socket_dir = app.shared().socket_dir();
+        crate::base::fs::make_dir(&socket_dir, 0o700).internal("while making the socket folder")?;
+        let line = Line::new(open_dir(&socket_dir)?, app.shared().clock.clone(), app.shared().tasks.clone());
+        Ok(Self {
+            id,
+            version: spec.version.clone(),
+            line: Arc::new(line),
+            started: app.shared().clock.now(),
+            ask: watch::Sender::new(Ask::Run),
+            pid: AtomicU32::new(0),
+            boot_us: AtomicU64::new(0),
+            group: OnceLock::new(),
+            socket_dir,
+        })
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        Some(self.pid.load(Ordering::Relaxed)).filter(|pid| *pid != 0)
+    }
+    /// Microseconds from spawn to ready.
+    pub fn boot_us(&self) -> u64 {
+        self.boot_us.load(Ordering::Relaxed)
+    }
+    pub fn memory(&self) -> Option<u64> {
+        self.group.get().and_then(Group::memory)
+    }
+    /// Raises what is asked of it; never lowers it.
+    pub fn demand(&self, ask: Ask) {
+        self.ask.send_if_modified(|now| {
+            let more = ask > *now;
+            *now = (*now).max(ask);
+            more
+        });
+    }
+}
+
+/// Runs a child to its end. `None` back from here: it ended because it was told to.
+pub async fn run(app: Arc<App>, child: Arc<Child>, spec: LaunchSpec, logs: Logs) {
+    let _folder = Scratch(child.socket_dir.clone());
+    let mark = logs.mark();
+    let ending = live(&app, &child, &spec, &logs).await;
+    let told = *child.ask.borrow() != Ask::Run && !ending.text.starts_with("did not listen");
+    let remark = if told { format!("stopped ({})", ending.text) } else { said(&ending, child.boot_us() > 0) };
+    logs.remark(&spec.version, &remark);
+    let crash = (!told).then(|| {
+        let why = if child.boot_us() == 0 && ending.text.starts_with("exit ") {
+            format!("{} before it listened", ending.text)
+        } else {
+            ending.text.clone()
+        };
+        Crash { at: app.shared().clock.now(), ending: why, tail: logs.since(mark, CRASH_LINES) }
+    });
+    app.ended(child.id, crash);
+}
+
+fn said(ending: &Ending, ready: bool) -> String {
+    let when = if ready { "" } else { " before it listened" };
+    match ending.text.split_once(' ') {
+        Some(("exit", code)) => format!("exited with {code}{when}"),
+        Some(("signal", "9 (out of memory)")) => "killed: out of memory".to_owned(),
+        Some(("signal", which)) => format!("killed by signal {which}{when}"),
+        _ => ending.text.clone(),
+    }
+}
+
+async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> Ending {
+    let shared = app.shared();
+    let fail = |text: String| Ending { success: false, text };
+    let clock = Clock::stopwatch();
+    let name = format!("{}-{}", spec.key.0, crate::base::secret::random_token(4));
+    let group = match shared.cgroups.create(&name, &spec.limits) {
+        Ok(group) => group,
+        Err(e) => return fail(format!("could not start: limits: {e}")),
+    };
+    if let Some(group) = &group {
+        // Set once, right here.
+        let _ = child.group.set(group.clone());
+    }
+    let jail = shared.base.child(&shared.options, spec, &child.socket_dir, group.as_ref());
+    let destroy = group.clone();
+    let started = Running::start(&shared.spawner, &shared.options.steady, jail, group).await;
+    let (mut process, wire, out, err) = match started {
+        Ok(started) => started,
+        Err(e) => {
+            let _ = tokio::task::spawn_blocking(move || destroy.map(|g| g.destroy())).await;
+            return fail(format!("could not start: {e}"));
+        }
+    };
+    child.pid.store(process.pid(), Ordering::Relaxed);
+    logs.remark(&spec.version, &format!("started {} ({})", spec.version, process.pid()));
+    let redactor = Redactor::new(&spec.redact, &spec.code);
+    let words = [
+        shared
+            .tasks
+            .spawn("log-out", pump::run(out, logs.clone(), Stream::Out, spec.version.clone(), redactor.clone())),
+        shared.tasks.spawn("log-err", pump::run(err, logs.clone(), Stream::Err, spec.version.clone(), redactor)),
+    ];
+    let ending = watch_over(app, child, logs, (&mut process, wire), clock).await;
+    child.pid.store(0, Ordering::Relaxed);
+    process.sweep().await;
+    for word in words {
+        let abort = word.abort_handle();
+        if tokio::time::timeout(LAST_WORDS, word).await.is_err() {
+            abort.abort();
+        }
+    }
+    ending
+}
+
+/// Until the process has ended: readiness, orders, time.
+async fn watch_over(
+    app: &Arc<App>,
+    child: &Child,
+    logs: &Logs,
+    process: (&mut Running, Wire),
+    clock: std::time::Instant,
+) -> Ending {
+    let (process, mut wire) = process;
+    let options = &app.shared().options;
+    let mut ask = child.ask.subscribe();
+    ask.mark_changed();
+    let start_by = Instant::from_std(clock) + options.start_timeout;
+    let (mut ready, mut entered, mut late) = (false, false, false);
+    let mut asked = Ask::Run;
+    let mut kill_at: Option<Instant> = None;
+    let mut poll = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            ending = process.wait() => {
+                if late {
+                    let text = format!("did not listen within {} s", options.start_timeout.as_secs_f32());
+                    return Ending { success: false, text };
+                }
+                if !entered && let Err(why) = wire.entered().await {
+                    return Ending { success: false, text: format!("could not start: {why}") };
+                }
+                return ending;
+            }
+            _ = ask.changed(), if asked != Ask::Kill => {
+                asked = *ask.borrow_and_update();
+                if asked == Ask::Terminate {
+                    process.terminate();
+                    kill_at = Some(Instant::now() + options.drain_timeout);
+                } else if asked == Ask::Kill {
+                    process.kill();
+                }
+            }
+            () = sleep_until(kill_at.unwrap_or(poll)), if kill_at.is_some() => {
+                kill_at = None;
+                logs.remark(&child.version, &format!("did not stop within {} s: killed", options.drain_timeout.as_secs_f32()));
+                process.kill();
+            }
+            result = wire.entered(), if !entered => {
+                entered = true;
+                if let Err(why) = result {
+                    process.kill();
+                    process.wait().await;
+                    return Ending { success: false, text: format!("could not start: {why}") };
+                }
+            }
+            () = sleep_until(poll), if entered && !ready => {
+                let since = clock.elapsed();
+                poll = Instant::now() + if since < Duration::from_millis(200) { POLL_FAST } else { POLL_SLOW };
+                if child.line.dial().await.is_ok() {
+                    ready = true;
+                    let us = u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+                    child.boot_us.store(us, Ordering::Relaxed);
+                    logs.remark(&child.version, &format!("ready in {} ms", us / 1000));
+                    app.listening(child.id, us / 1000);
+                }
+            }
+            () = sleep_until(start_by), if !ready && !late => {
+                late = true;
+                app.event(Event::StartTimeout(child.id));
+            }
+            () = child.line.quiet.notified(), if ready => {
+                if child.line.in_flight() == 0 {
+                    app.event(Event::Quiet(child.id));
+                }
+            }
+            () = app.next_tick(child), if ready => app.event(Event::Tick { quiet_since: child.line.quiet_since() }),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Short-lived commands in the jail: an install, a build, a copy of data.
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::app::Common;
+use super::process::{Ending, Running, Scratch};
+use super::pump::Lines;
+use super::redact::Redactor;
+use super::{JobReport, JobSpec};
+use crate::base::{Error, Progress, Result, ResultExt as _};
+
+/// Lines of a report.
+const TAIL: usize = 200;
+/// Lines passed on; the rest is counted.
+const MAX_LINES: usize = 20_000;
+
+/// See `Runner::job`.
+pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Result<JobReport> {
+    let n = common.counter.fetch_add(1, Ordering::Relaxed);
+    let home = Scratch(common.options.scratch.join(format!("j{n}")));
+    crate::base::fs::make_dir(&home.0, 0o700).internal("while making a job's folder")?;
+    let group = common.cgroups.create(&format!("job-{n}"), &spec.limits).internal("while limiting a job")?;
+    let jail = common.base.job(&common.options, &spec, &home.0, group.as_ref());
+    let started = Running::start(&common.spawner, &common.options.steady, jail, group).await;
+    let (mut process, mut wire, out, err) = started.internal("while starting a job")?;
+    let lines = Arc::new(Mutex::new(Tail { progress: progress.clone(), kept: VecDeque::new(), count: 0 }));
+    let redactor = Redactor::new(&spec.env, Path::new("/"));
+    let words = [
+        common.tasks.spawn("job-out", listen(out, redactor.clone(), lines.clone())),
+        common.tasks.spawn("job-err", listen(err, redactor, lines.clone())),
+    ];
+    let entered = wire.entered().await;
+    let stop = common.tasks.stopping();
+    let ending = tokio::select! {
+        ending = process.wait() => ending,
+        () = tokio::time::sleep(spec.timeout) => {
+            process.kill();
+            process.wait().await;
+            Ending { success: false, text: format!("timed out after {} s", spec.timeout.as_secs_f32()) }
+        }
+        () = stop.cancelled() => {
+            process.kill();
+            process.wait().await;
+            Ending { success: false, text: "stopped: the server is shutting down".into() }
+        }
+    };
+    process.sweep().await;
+    for word in words {
+        let abort = word.abort_handle();
+        if tokio::time::timeout(Duration::from_secs(1), word).await.is_err() {
+            abort.abort();
+        }
+    }
+    if let Err(why) = entered {
+        return Err(Error::internal("a job could not be started in its jail").because(why));
+    }
+    let tail = lines.lock().unwrap_or_else(PoisonError::into_inner).kept.iter().cloned().collect();
+    Ok(JobReport { success: ending.success, ending: ending.text, tail })
+}
+
+struct Tail {
+    progress: Progress,
+    kept: VecDeque<String>,
+    count: usize,
+}
+
+impl Tail {
+    fn add(&mut self, line: String) {
+        self.count += 1;
+        match self.count.cmp(&MAX_LINES) {
+            std::cmp::Ordering::Less => self.progress.line(line.clone()),
+            std::cmp::Ordering::Equal => self.progress.line("… more lines follow and are not shown"),
+            std::cmp::Ordering::Greater => {}
+        }
+        self.kept.push_back(line);
+        if self.kept.len() > TAIL {
+            self.kept.pop_front();
+        }
+    }
+}
+
+async fn listen(mut pipe: impl AsyncRead + Unpin, redactor: Redactor, tail: Arc<Mutex<Tail>>) {
+    let mut lines = Lines::new(redactor);
+    let mut buffer = vec![0u8; 16 << 10];
+    let add = |line: String| tail.lock().unwrap_or_else(PoisonError::into_inner).add(line);
+    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
+        lines.push(&buffer[..read], &mut |line| add(line));
+    }
+    lines.finish(&mut |line| add(line));
+}

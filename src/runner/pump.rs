@@ -1,0 +1,221 @@
+//! From a child's pipe to its log: split into lines, cleaned, bounded in rate whatever the child does.
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::logs::{Logs, MAX_LINE, Stream};
+use super::redact::Redactor;
+use crate::base::Millis;
+
+/// Kept per second and pipe; what is above is counted and dropped.
+const LINES_PER_SECOND: u64 = 2_000;
+const BYTES_PER_SECOND: u64 = 2 << 20;
+/// Read per second before the child is made to wait: a flood costs the flooder.
+const READ_PER_SECOND: u64 = 32 << 20;
+
+/// Turns bytes into clean lines.
+pub struct Lines {
+    redactor: Redactor,
+    held: Vec<u8>,
+}
+
+impl Lines {
+    pub fn new(redactor: Redactor) -> Self {
+        Self { redactor, held: Vec::new() }
+    }
+
+    /// The lines that are complete with these bytes. A long one comes in parts of at most 16 KiB.
+    pub fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(String)) {
+        self.held.extend_from_slice(bytes);
+        let mut start = 0;
+        loop {
+            let rest = &self.held[start..];
+            match rest.iter().position(|b| *b == b'\n') {
+                Some(end) if end <= MAX_LINE => {
+                    self.emit(&rest[..end], each);
+                    start += end + 1;
+                }
+                Some(_) => start += self.part(rest, each),
+                None if rest.len() > MAX_LINE + self.redactor.lookahead() => start += self.part(rest, each),
+                None => break,
+            }
+        }
+        self.held.drain(..start);
+    }
+
+    /// What is left when the pipe has closed.
+    pub fn finish(&mut self, each: &mut dyn FnMut(String)) {
+        let held = std::mem::take(&mut self.held);
+        let mut rest = held.as_slice();
+        while rest.len() > MAX_LINE {
+            let taken = self.part(rest, each);
+            rest = &rest[taken..];
+        }
+        if !rest.is_empty() {
+            self.emit(rest, each);
+        }
+    }
+
+    fn emit(&self, line: &[u8], each: &mut dyn FnMut(String)) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        each(String::from_utf8_lossy(&self.redactor.clean(line, line.len()).0).into_owned());
+    }
+
+    /// The beginning of a line that is too long, marked; a little shorter, for the mark and for bytes
+    /// that grow when replaced.
+    fn part(&self, rest: &[u8], each: &mut dyn FnMut(String)) -> usize {
+        let line_end = rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());
+        let mut cut = MAX_LINE - 64;
+        while cut > MAX_LINE - 70 && rest[cut] & 0xC0 == 0x80 {
+            cut -= 1;
+        }
+        let (clean, taken) = self.redactor.clean(&rest[..line_end], cut);
+        each(format!("{} …", String::from_utf8_lossy(&clean)));
+        taken
+    }
+}
+
+/// Reads until the pipe closes.
+pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, version: String, redactor: Redactor) {
+    let mut pipe = pipe;
+    let mut lines = Lines::new(redactor);
+    let mut budget = Budget::default();
+    let mut buffer = vec![0u8; 32 << 10];
+    let mut advised = false;
+    loop {
+        let read = if budget.dropped == 0 {
+            pipe.read(&mut buffer).await
+        } else {
+            // What was dropped is said soon, also when nothing follows.
+            match tokio::time::timeout(Duration::from_secs(1), pipe.read(&mut buffer)).await {
+                Ok(read) => read,
+                Err(_) => {
+                    logs.add(Stream::Steady, &version, budget.dropped_line().into_iter().collect());
+                    budget.dropped = 0;
+                    continue;
+                }
+            }
+        };
+        let Ok(read @ 1..) = read else { break };
+        let now = logs.clock().now();
+        if let Some(dropped) = budget.renew(now) {
+            logs.add(Stream::Steady, &version, vec![dropped]);
+        }
+        let mut kept = Vec::new();
+        lines.push(&buffer[..read], &mut |line| budget.take(line, &mut kept));
+        let advise = !advised && stream == Stream::Err && kept.iter().any(|line| is_about_read_only(line));
+        if !kept.is_empty() {
+            logs.add(stream, &version, kept);
+        }
+        if advise {
+            advised = true;
+            logs.add(Stream::Steady, &version, vec![READ_ONLY.to_owned()]);
+        }
+        if let Some(wait) = budget.read(read as u64, now) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+    let mut kept = Vec::new();
+    lines.finish(&mut |line| budget.take(line, &mut kept));
+    if !kept.is_empty() {
+        logs.add(stream, &version, kept);
+    }
+    if let Some(dropped) = budget.dropped_line() {
+        logs.add(Stream::Steady, &version, vec![dropped]);
+    }
+}
+
+const READ_ONLY: &str = "the code folder is read-only: write to a relative path or into DATA_DIR, where files stay";
+
+/// Said once per child, because the system's own words do not say what to do instead.
+fn is_about_read_only(line: &str) -> bool {
+    [
+        "EROFS",
+        "attempt to write a readonly database",
+        "SQLITE_READONLY",
+        "SQLITE_CANTOPEN",
+        "unable to open database file",
+    ]
+    .iter()
+    .any(|sign| line.contains(sign))
+}
+
+/// What may still be kept in the second that runs.
+#[derive(Default)]
+struct Budget {
+    second: Millis,
+    lines: u64,
+    bytes: u64,
+    read: u64,
+    dropped: u64,
+}
+
+impl Budget {
+    /// A new second: says what was dropped in the last.
+    fn renew(&mut self, now: Millis) -> Option<String> {
+        if now.div_euclid(1000) == self.second {
+            return None;
+        }
+        let said = self.dropped_line();
+        *self = Self { second: now.div_euclid(1000), ..Self::default() };
+        said
+    }
+
+    fn dropped_line(&self) -> Option<String> {
+        (self.dropped > 0).then(|| format!("… {} lines dropped: more than {LINES_PER_SECOND} a second", self.dropped))
+    }
+
+    fn take(&mut self, line: String, kept: &mut Vec<String>) {
+        self.lines += 1;
+        self.bytes += line.len() as u64;
+        if self.lines > LINES_PER_SECOND || self.bytes > BYTES_PER_SECOND {
+            self.dropped += 1;
+        } else {
+            kept.push(line);
+        }
+    }
+
+    fn read(&mut self, bytes: u64, now: Millis) -> Option<Duration> {
+        self.read += bytes;
+        let rest = 1000 - now.rem_euclid(1000);
+        (self.read > READ_PER_SECOND).then(|| Duration::from_millis(u64::try_from(rest).unwrap_or(0).min(1000)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Secret;
+    use std::path::Path;
+
+    fn split(parts: &[&[u8]]) -> Vec<String> {
+        let secrets = [("KEY".to_owned(), Secret::new("s3cr3t-value".to_owned()))];
+        let mut lines = Lines::new(Redactor::new(&secrets, Path::new("/")));
+        let mut out = Vec::new();
+        for part in parts {
+            lines.push(part, &mut |l| out.push(l));
+        }
+        lines.finish(&mut |l| out.push(l));
+        out
+    }
+
+    #[test]
+    fn lines_whatever_the_chunks() {
+        assert_eq!(split(&[b"a\nb", b"c\r\n", b"\xff\n", b"end"]), ["a", "bc", "\u{fffd}", "end"]);
+        assert_eq!(split(&[b"x s3cr", b"3t-value y\n"]), ["x [KEY] y"]);
+    }
+
+    #[test]
+    fn a_long_line_is_split_and_a_secret_across_the_cut_stays_hidden() {
+        for before in (MAX_LINE - 100)..(MAX_LINE + 20) {
+            let mut long = vec![b'a'; before];
+            long.extend_from_slice(b"s3cr3t-value");
+            long.extend(vec![b'b'; 40_000]);
+            for parts in [split(&[&long]), split(&long.chunks(1000).collect::<Vec<_>>())] {
+                assert!(parts.len() >= 3 && parts.iter().all(|p| p.len() <= MAX_LINE + 64));
+                let whole = parts.concat();
+                assert!(whole.contains("[KEY]") && !whole.contains("s3cr"), "at {before}");
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The apps that are known, and what their children have in common.
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::app::{App, Common};
+use super::launch::Base;
+use super::logs::Logs;
+use super::process::Spawner;
+use super::sandbox::cgroup::Cgroups;
+use super::sandbox::probe;
+use super::{AppKey, LaunchSpec, Options, sweep};
+use crate::base::{Clock, Result, ResultExt as _, Tasks};
+
+pub struct Table {
+    common: Arc<Common>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    apps: HashMap<AppKey, Arc<App>>,
+    /// Trials: not in the table, but to be stopped with the rest.
+    outside: Vec<Weak<App>>,
+    /// One writer per log folder, whoever writes there.
+    logs: HashMap<PathBuf, Logs>,
+}
+
+impl Table {
+    pub fn start(options: Options, clock: Clock, tasks: Tasks) -> Result<Self> {
+        let root = probe::can_build_root();
+        let base = Base::prepare(&options, root).internal("while preparing the runner")?;
+        let cgroups = Cgroups::probe(&options.instance);
+        sweep::at_start(&options.scratch, &options.instance, &cgroups)
+            .internal("while sweeping what an earlier run left")?;
+        let spawner = Spawner::start().internal("while starting the thread that forks")?;
+        let counter = AtomicU64::new(0);
+        let common = Common { options, clock, tasks, cgroups, spawner, base, counter };
+        Ok(Self { common: Arc::new(common), known: Mutex::default() })
+    }
+
+    pub fn common(&self) -> &Arc<Common> {
+        &self.common
+    }
+
+    pub fn get(&self, key: &AppKey) -> Option<Arc<App>> {
+        self.lock().apps.get(key).cloned()
+    }
+
+    pub fn take(&self, key: &AppKey) -> Option<Arc<App>> {
+        let mut known = self.lock();
+        let app = known.apps.remove(key)?;
+        known.logs.remove(app.logs().dir());
+        Some(app)
+    }
+
+    /// Makes it known, asleep.
+    pub fn insert(&self, spec: LaunchSpec) -> Arc<App> {
+        let mut known = self.lock();
+        let key = spec.key.clone();
+        let app = self.make(&mut known, spec);
+        known.apps.insert(key, app.clone());
+        app
+    }
+
+    /// One that requests cannot reach.
+    pub fn outside(&self, spec: LaunchSpec) -> Arc<App> {
+        let n = self.common.counter.fetch_add(1, Ordering::Relaxed);
+        let mut known = self.lock();
+        let key = AppKey(format!("{}-trial{n}", spec.key.0));
+        let app = self.make(&mut known, LaunchSpec { key, ..spec });
+        known.outside.retain(|w| w.strong_count() > 0);
+        known.outside.push(Arc::downgrade(&app));
+        app
+    }
+
+    fn make(&self, known: &mut Known, spec: LaunchSpec) -> Arc<App> {
+        let fresh = || Logs::new(&spec.logs, spec.limits.log_bytes, self.common.clock.clone());
+        let logs = known.logs.entry(spec.logs.clone()).or_insert_with(fresh).clone();
+        App::new(self.common.clone(), spec, logs)
+    }
+
+    pub fn all(&self) -> Vec<Arc<App>> {
+        let known = self.lock();
+        known.apps.values().cloned().chain(known.outside.iter().filter_map(Weak::upgrade)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes an app out of the table again when dropped, unless kept.
+pub struct Forget<'a> {
+    table: &'a Table,
+    key: Option<AppKey>,
+}
+
+impl<'a> Forget<'a> {
+    pub fn new(table: &'a Table, key: &AppKey) -> Self {
+        Self { table, key: Some(key.clone()) }
+    }
+    pub fn keep(mut self) {
+        self.key = None;
+    }
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        if let Some(app) = self.key.take().and_then(|key| self.table.take(&key)) {
+            app.event(super::supervisor::Event::Remove);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// Runs before the app, in the app's own process: the first server the app starts listens on the unix
+// socket that Steady gives, whatever port it names; to the app it looks as if it had that port.
+// node:http, node:https and with them Express and Fastify come by way of Bun.serve too. No imports:
+// each would slow every start.
+{
+  const env = process.env;
+  const socket = env.STEADY_SOCKET;
+  // What the app starts in its turn must not take its place.
+  delete env.STEADY_SOCKET;
+  delete env.STEADY_CODE;
+  if (env.BUN_OPTIONS?.includes("wrapper.ts")) delete env.BUN_OPTIONS;
+  if (socket) install(socket);
+
+  function install(socket: string) {
+    let taken = false;
+    let extra = 0;
+
+    /** Where the next server listens. Visitors reach only the first. */
+    const claim = (port: number): string => {
+      if (!taken) {
+        taken = true;
+        return socket;
+      }
+      extra++;
+      console.warn(`steady: the server on port ${port} cannot be reached: an app has one address, and its first server has it.`);
+      return `${socket}.${extra}`;
+    };
+
+    const asked = (value: unknown): number => {
+      for (const candidate of [value, env.PORT, 3000]) {
+        const port = Number(candidate);
+        if (Number.isInteger(port) && port > 0 && port < 65536) return port;
+      }
+      return 3000;
+    };
+
+    const bun = Bun as any;
+
+    const serve = bun.serve;
+    bun.serve = function (options: any) {
+      if (!options || typeof options !== "object" || options.unix) return serve.call(bun, options);
+      const port = asked(options.port);
+      const hostname = options.hostname ?? "localhost";
+      // A copy that keeps symbols, accessors and what a class has on its prototype.
+      const own = Object.create(Object.getPrototypeOf(options), Object.getOwnPropertyDescriptors(options));
+      for (const key of ["port", "hostname", "reusePort", "ipv6Only", "tls"]) {
+        Object.defineProperty(own, key, { value: undefined, configurable: true, writable: true });
+      }
+      Object.defineProperty(own, "unix", { value: claim(port), configurable: true, enumerable: true });
+      if (typeof options.fetch === "function" && !Object.hasOwn(own, "fetch")) {
+        Object.defineProperty(own, "fetch", { value: options.fetch, configurable: true, enumerable: true });
+      }
+      const server = serve.call(bun, own);
+      const shown = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname;
+      const looks = {
+        port,
+        hostname,
+        url: new URL(`http://${shown}:${port}/`),
+        address: { address: "127.0.0.1", family: "IPv4", port },
+      };
+      for (const [key, value] of Object.entries(looks)) {
+        Object.defineProperty(server, key, { value, configurable: true, enumerable: true });
+      }
+      quiet();
+      return server;
+    };
+
+    /** Bun announces an exported server with an address that is not one; our log says `ready`. */
+    const quiet = () => {
+      const debug = console.debug;
+      const restore = () => {
+        if (console.debug === once) console.debug = debug;
+      };
+      const once = (...words: unknown[]) => {
+        restore();
+        if (!/^Started (development )?server/.test(String(words[0]))) debug(...words);
+      };
+      console.debug = once;
+      setImmediate(restore);
+    };
+
+    // node:net, for programs that speak HTTP by themselves.
+    const listen = bun.listen;
+    bun.listen = function (options: any) {
+      if (taken || !options || options.unix || options.fd !== undefined) return listen.call(bun, options);
+      const { port, hostname: _, tls: __, ...rest } = options;
+      return listen.call(bun, { ...rest, unix: claim(asked(port)) });
+    };
+
+    // An exported object that Bun itself does not serve, such as Elysia's without `listen`.
+    process.once("beforeExit", async () => {
+      if (taken) return;
+      const main = await import(Bun.main).catch(() => undefined);
+      const app = main?.default;
+      if (!taken && typeof app?.fetch === "function") bun.serve({ fetch: (request: Request) => app.fetch(request) });
+    });
+  }
+}
