@@ -1,8 +1,9 @@
-//! Pins Bun's version into the program, and in a release build Bun itself.
+//! Checks the editor's assets; pins Bun's version into the program, and in a release build Bun itself.
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() {
+    check_assets();
     embed_bun();
 }
 
@@ -43,4 +44,21 @@ fn embed_bun() {
     let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes));
     println!("cargo::rustc-env=STEADY_BUN_SHA256={hash}");
     println!("cargo::rustc-cfg=embed_bun");
+}
+
+/// The editor's built scripts: without them the program compiles, and its pages have no script or style.
+#[allow(clippy::disallowed_methods)] // a torn file here is made again by the next build
+fn check_assets() {
+    println!("cargo::rerun-if-changed=static");
+    println!("cargo::rerun-if-changed=templates");
+    let manifest = Path::new("static/dist/manifest.json");
+    if manifest.exists() {
+        return;
+    }
+    assert!(env::var("PROFILE").as_deref() != Ok("release"), "a release build embeds the editor's scripts: run ./dev release");
+    let made = fs::create_dir_all("static/dist").and_then(|()| fs::write(manifest, "{}"));
+    println!("cargo::warning=the editor's scripts are not built: run ./dev build");
+    if let Err(e) = made {
+        println!("cargo::warning=static/dist could not be made: {e}");
+    }
 }

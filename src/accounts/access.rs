@@ -1,7 +1,11 @@
 //! The one place that says who may do what: pure, deny by default.
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, Via};
+use crate::base::name::clip;
 use crate::base::{Error, Kind, Result};
 
 /// What somebody is to a project, weakest first.
@@ -55,47 +59,123 @@ pub fn check(actor: Option<&Actor>, standing: Standing, action: Action) -> Resul
         None => Role::Nobody,
     };
     let role = if role == Role::Nobody && standing.public_code { Role::Viewer } else { role };
-    let needed = match action {
-        Action::View => Role::Viewer,
-        Action::Edit | Action::Deploy => Role::Deployer,
-        Action::Manage => Role::Owner,
+    let scoped = |action| {
+        actor.is_none_or(|actor| match &actor.via {
+            Via::Session { .. } | Via::Local => true,
+            Via::Token { scopes, project, .. } => {
+                project.is_none_or(|only| only == standing.project) && scopes.iter().any(|s| s.allows(action))
+            }
+        })
     };
-    let scoped = actor.is_none_or(|actor| match &actor.via {
-        Via::Session { .. } | Via::Local => true,
-        Via::Token { scopes, project, .. } => {
-            project.is_none_or(|only| only == standing.project) && scopes.iter().any(|s| scope_allows(*s, action))
-        }
-    });
-    if role == Role::Nobody || (!scoped && action == Action::View) {
+    if role == Role::Nobody || !scoped(Action::View) {
         return Err(Error::not_found("there is no such project, or you may not see it"));
     }
-    if role < needed {
+    if role < needed(action) {
         return Err(Error::new(
             Kind::Forbidden,
-            format!("you are a {} of this project, which may not do that", name(role)),
+            format!("you are a {role} of this project, and only a {} may do that", needed(action)),
         )
         .hint("Ask an owner of the project for a higher role."));
     }
-    if !scoped {
+    if !scoped(action) {
         return Err(Error::new(Kind::Forbidden, "this token's scopes do not allow that")
             .hint("Make a token with the scope `write` or `admin`."));
     }
     Ok(())
 }
 
-fn scope_allows(scope: Scope, action: Action) -> bool {
-    match scope {
-        Scope::Read => action == Action::View,
-        Scope::Write => matches!(action, Action::View | Action::Edit | Action::Deploy),
-        Scope::Admin => true,
+fn needed(action: Action) -> Role {
+    match action {
+        Action::View => Role::Viewer,
+        Action::Edit | Action::Deploy => Role::Deployer,
+        Action::Manage => Role::Owner,
     }
 }
 
-fn name(role: Role) -> &'static str {
-    match role {
-        Role::Nobody => "stranger",
-        Role::Viewer => "viewer",
-        Role::Deployer => "deployer",
-        Role::Owner => "owner",
+/// For what belongs to no project (new projects, invitations): all a user may do, unless they came by a
+/// token that was made for less.
+/// Errors: `Forbidden`.
+pub fn unscoped(actor: &Actor, least: Scope) -> Result<()> {
+    match &actor.via {
+        Via::Session { .. } | Via::Local => Ok(()),
+        Via::Token { scopes, project: None, .. } if scopes.iter().any(|s| s.covers(least)) => Ok(()),
+        Via::Token { .. } => Err(Error::forbidden("this token was made for less than that")
+            .hint(format!("Use a token with the scope `{least}` that is not bound to one project."))),
     }
 }
+
+/// For what would outlive a token or a session's end (passwords, tokens, admins): never by token.
+/// Errors: `Forbidden`.
+pub fn in_person(actor: &Actor) -> Result<()> {
+    match &actor.via {
+        Via::Session { .. } | Via::Local => Ok(()),
+        Via::Token { .. } => Err(Error::forbidden("a token may not do that, whatever its scopes")
+            .hint("Sign in with your password and do it in the browser.")),
+    }
+}
+
+impl Scope {
+    fn allows(self, action: Action) -> bool {
+        match self {
+            Self::Read => action == Action::View,
+            Self::Write => matches!(action, Action::View | Action::Edit | Action::Deploy),
+            Self::Admin => true,
+        }
+    }
+
+    fn covers(self, other: Self) -> bool {
+        self as u8 >= other as u8
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nobody => "stranger",
+            Self::Viewer => "viewer",
+            Self::Deployer => "deployer",
+            Self::Owner => "owner",
+        })
+    }
+}
+
+impl FromStr for Role {
+    type Err = Error;
+    /// Only roles that can be given. Errors: `BadInput`, naming them.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "viewer" => Ok(Self::Viewer),
+            "deployer" => Ok(Self::Deployer),
+            "owner" => Ok(Self::Owner),
+            _ => Err(Error::bad_input(format!("`{}` is not a role", clip(text)))
+                .hint("A role is `viewer`, `deployer` or `owner`.")),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        })
+    }
+}
+
+impl FromStr for Scope {
+    type Err = Error;
+    /// Errors: `BadInput`, naming the scopes.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "read" => Ok(Self::Read),
+            "write" => Ok(Self::Write),
+            "admin" => Ok(Self::Admin),
+            _ => Err(Error::bad_input(format!("`{}` is not a scope", clip(text)))
+                .hint("A scope is `read`, `write` or `admin`.")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,29 @@
 //! Who somebody is, and what they may do. Passwords, sessions, tokens, invitations, guests.
 pub mod access;
+mod guest;
+mod invite;
+mod password;
+mod session;
+mod setup;
+#[cfg(test)]
+mod tests;
+mod throttle;
+mod token;
 
-use crate::base::{Clock, Millis, Result, Secret, UserName};
-use crate::store::Store;
-use crate::store::users::User;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::base::secret::random_token;
+use crate::base::{Clock, Error, Millis, Result, Secret, UserName};
+use crate::store::users::{NewUser, User};
+use crate::store::{Store, invites, sessions, tokens, users};
 pub use access::{Action, Role, Scope};
+pub use guest::NICKNAME_CHARS;
+pub use invite::INVITE_MS;
+use password::Hasher;
+pub use password::{PASSWORD_BYTES, PASSWORD_CHARS, check_password};
+use throttle::{GuestStarts, SignIns};
+pub use token::TOKEN_PREFIX;
 
 /// Somebody who asked for something, and how they proved who they are.
 #[derive(Clone, Debug)]
@@ -71,91 +90,89 @@ pub struct NewToken {
     pub expires: Option<Millis>,
 }
 
-/// Cheap to clone.
+/// Cheap to clone. Methods are short calls that may be made from async code: one that hashes a password
+/// or waits for the disk tells the runtime that it blocks.
 #[derive(Clone)]
-pub struct Accounts {}
+pub struct Accounts(Arc<Shared>);
+
+struct Shared {
+    store: Store,
+    clock: Clock,
+    options: Options,
+    hasher: Hasher,
+    sign_ins: SignIns,
+    guest_starts: GuestStarts,
+    /// What the link for the first owner holds, until there is one.
+    setup: Secret<String>,
+    /// There is somebody with a password.
+    owned: AtomicBool,
+}
+
+/// What guests' names begin with, and nobody else's.
+const GUEST_PREFIX: &str = "guest-";
+/// Tokens and invitations stay listed this long after their end. Milliseconds.
+const SHOWN_AFTER: Millis = 7 * 24 * 60 * 60 * 1000;
+/// Guests removed by one sweep: the write lock is not held long.
+const SWEPT: u32 = 500;
 
 impl Accounts {
-    pub fn new(_store: Store, _clock: Clock, _options: Options) -> Self {
-        todo!()
+    pub fn new(store: Store, clock: Clock, options: Options) -> Self {
+        Self(Arc::new(Shared {
+            store,
+            clock,
+            options,
+            hasher: Hasher::default(),
+            sign_ins: SignIns::new(),
+            guest_starts: GuestStarts::new(),
+            setup: Secret::new(random_token(32)),
+            owned: AtomicBool::new(false),
+        }))
     }
+
     pub fn options(&self) -> &Options {
-        todo!()
+        &self.0.options
     }
-    /// The one-time token that creates the first owner: made anew at each start while there is no user
-    /// with a password, `None` after.
-    pub fn setup_token(&self) -> Result<Option<Secret<String>>> {
-        todo!()
+
+    /// For the command line on the machine itself; a server may run on the same data.
+    /// Errors: `BadInput` for the password; `Conflict` when the name is taken.
+    pub fn add_user(&self, name: &UserName, password: &Secret<String>, admin: bool) -> Result<User> {
+        refuse_guest_name(name)?;
+        check_password(name, password)?;
+        let hash = self.0.hasher.hash(password)?;
+        let now = self.0.clock.now();
+        self.0.store.write(|db| users::insert(db, name, NewUser::Person { password: &hash, admin }, now))
     }
-    /// Whether the first owner still has to be made.
-    pub fn needs_setup(&self) -> Result<bool> {
-        todo!()
+
+    /// Errors: `NotFound`.
+    pub fn user(&self, name: &UserName) -> Result<User> {
+        self.0.store.read(|db| users::by_name(db, name))
     }
-    pub fn set_up(&self, _token: &str, _name: &UserName, _password: &Secret<String>) -> Result<SignedIn> {
-        todo!()
-    }
-    /// Errors: `Unauthorized` (same words and time for unknown name and wrong password), `TooMany` after
-    /// repeated failures by `from` (the client's address) or for that name.
-    pub fn sign_in(&self, _name: &str, _password: &Secret<String>, _from: &str) -> Result<SignedIn> {
-        todo!()
-    }
-    pub fn sign_up(&self, _invite: &str, _name: &UserName, _password: &Secret<String>) -> Result<SignedIn> {
-        todo!()
-    }
-    /// Errors: `Forbidden` when guests are off; `BadInput` for a bad nickname; `TooMany` by address.
-    pub fn start_guest(&self, _nickname: &str, _from: &str) -> Result<SignedIn> {
-        todo!()
-    }
-    /// Who a session cookie belongs to; `None` when it is unknown or over.
-    pub fn session(&self, _cookie: &str) -> Result<Option<Actor>> {
-        todo!()
-    }
-    pub fn sign_out(&self, _actor: &Actor) -> Result<()> {
-        todo!()
-    }
-    /// Ends every session of this user.
-    pub fn sign_out_everywhere(&self, _actor: &Actor) -> Result<u64> {
-        todo!()
-    }
-    pub fn change_password(&self, _actor: &Actor, _old: &Secret<String>, _new: &Secret<String>) -> Result<()> {
-        todo!()
-    }
-    /// Who a token belongs to. Errors: `Unauthorized` when it is unknown, revoked or expired.
-    pub fn token(&self, _presented: &str) -> Result<Actor> {
-        todo!()
-    }
-    /// The value is shown once and not kept.
-    pub fn create_token(&self, _user: i64, _new: NewToken) -> Result<(TokenInfo, Secret<String>)> {
-        todo!()
-    }
-    pub fn tokens(&self, _user: i64) -> Result<Vec<TokenInfo>> {
-        todo!()
-    }
-    pub fn revoke_token(&self, _user: i64, _token: i64) -> Result<()> {
-        todo!()
-    }
-    /// Admins only. The returned value goes into the link; its hash is kept.
-    pub fn invite(&self, _actor: &Actor, _note: &str, _admin: bool) -> Result<(InviteInfo, Secret<String>)> {
-        todo!()
-    }
-    pub fn invites(&self, _actor: &Actor) -> Result<Vec<InviteInfo>> {
-        todo!()
-    }
-    pub fn revoke_invite(&self, _actor: &Actor, _id: i64) -> Result<()> {
-        todo!()
-    }
-    /// For the command line on the machine itself.
-    pub fn add_user(&self, _name: &UserName, _password: &Secret<String>, _admin: bool) -> Result<User> {
-        todo!()
-    }
-    pub fn user(&self, _name: &UserName) -> Result<User> {
-        todo!()
-    }
+
+    /// People first, then guests, each by name.
     pub fn users(&self) -> Result<Vec<User>> {
-        todo!()
+        self.0.store.read(users::all)
     }
+
     /// Removes what is over (sessions, guests without projects, invites, tokens). Called by the server's tick.
     pub fn sweep(&self) -> Result<()> {
-        todo!()
+        let now = self.0.clock.now();
+        self.0.sign_ins.prune(now);
+        self.0.guest_starts.prune(now);
+        self.0.store.write(|db| {
+            sessions::remove_over(db, now)?;
+            tokens::remove_over(db, now - SHOWN_AFTER)?;
+            invites::remove_over(db, now - SHOWN_AFTER)?;
+            users::remove_guests(db, now, SWEPT)?;
+            Ok(())
+        })
     }
+}
+
+/// Errors: `BadInput` for a name that looks like a guest's.
+fn refuse_guest_name(name: &UserName) -> Result<()> {
+    if name.as_str().starts_with(GUEST_PREFIX) {
+        return Err(Error::bad_input(format!("`{name}` looks like a guest's name"))
+            .hint(format!("Choose one that does not begin with `{GUEST_PREFIX}`.")));
+    }
+    Ok(())
 }

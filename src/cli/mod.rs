@@ -1,12 +1,87 @@
 //! The program: parse, run, print error and hint, exit code.
+mod account;
+mod app;
+mod args;
+mod bundle;
+mod client;
+mod deploy;
+mod env;
+mod fail;
+mod folder;
+mod jail;
+mod local;
+mod members;
+mod out;
+mod project;
+mod saved;
+mod serve;
+mod stages;
+mod target;
+mod token;
+
 use std::process::ExitCode;
 
-pub mod jail;
+use clap::Parser as _;
+
+use args::{Cli, Command};
+use fail::Done;
 
 pub fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    if matches!(args.first().map(String::as_str), Some("jail" | "copy-home")) {
-        return jail::main(&args);
+    // The jail's own commands are not for people: they come before any parsing.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some("jail" | "copy-home") = words.first().map(String::as_str) {
+        return jail::main(&words);
     }
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no failure, and a reader that went away is none either.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { fail::USAGE } else { 0 });
+        }
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fail) => {
+            out::error(&fail);
+            ExitCode::from(fail.code)
+        }
+    }
 }
+
+fn run(cli: &Cli) -> Done {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Serve(serve) => serve::run(serve, global),
+        Command::Config(verb) => local::config(verb, global),
+        Command::User(verb) => local::user(verb, global),
+        Command::Token(verb) => token::run(verb, global),
+        Command::Login { server } => account::login(server.as_deref(), global),
+        Command::Logout => account::logout(global),
+        Command::Whoami => account::whoami(global),
+        Command::Create(create) => project::create(create, global),
+        Command::List { all } => project::list(*all, global),
+        Command::Clone { project, dir } => folder::clone(project, dir.as_deref(), global),
+        Command::Link { project } => folder::link(project, global),
+        Command::Deploy(deploy) => deploy::run(deploy, global),
+        Command::Rollback { app, to } => deploy::rollback(app, *to, global),
+        Command::Deploys { app, n } => deploy::list(app, *n, global),
+        Command::Status(app) => app::status(app, global),
+        Command::Logs { app, follow, n } => app::logs(app, *n, *follow, global),
+        Command::Requests { app, n } => app::requests(app, *n, global),
+        Command::Open(app) => project::open(app, global),
+        Command::Env(verb) => env::run(verb, global),
+        Command::Restart(app) => app::control("restart", app, global),
+        Command::Pause(app) => app::control("pause", app, global),
+        Command::Resume(app) => app::control("resume", app, global),
+        Command::Rename { names, host } => project::rename(names, host.as_deref(), global),
+        Command::Delete { app, yes } => project::delete(app, *yes, global),
+        Command::Recover { project } => project::recover(project.as_deref(), global),
+        Command::Export { app, output } => app::export(app, output.as_deref(), global),
+        Command::Members(verb) => members::run(verb, global),
+        Command::Credential { action } => account::credential(action, global),
+    }
+}
+
+#[cfg(test)]
+mod tests;

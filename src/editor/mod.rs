@@ -1,10 +1,35 @@
-//! The browser face.
+//! The browser face: server-rendered pages, and the endpoints their scripts call.
+mod account;
+mod actions;
+mod assets;
+mod edit;
+mod files;
+mod home;
+mod login;
+mod logs;
+mod new;
+mod project;
+mod run;
+mod security;
+mod settings;
+mod show;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod trash;
+mod visit;
+
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
 
 use crate::accounts::Accounts;
 use crate::apps::Apps;
+use crate::base::{Error, Tasks};
 use crate::http::host::Domains;
 
+/// What the pages stand on.
 #[derive(Clone)]
 pub struct Ctx {
     pub apps: Apps,
@@ -14,8 +39,69 @@ pub struct Ctx {
     pub scheme: String,
     /// `localhost:8080`: the host and port of the editor as browsers see it.
     pub host: String,
+    /// Runs and deploys go on here when the browser that asked for them leaves.
+    pub tasks: Tasks,
 }
 
-pub fn router(_ctx: Ctx) -> Router {
+/// Bytes of an ordinary form.
+const FORM: usize = 256 << 10;
+/// Bytes of a save: 32 MiB of upload is 43 MiB of base64.
+const SAVE: usize = 44 << 20;
+
+/// All of the editor's routes. Anything else under this host is answered with a 404 page.
+pub fn router(ctx: Ctx) -> Router {
+    let save = Router::new()
+        .route("/{user}/{project}/files", get(files::workspace).post(files::save))
+        .layer(DefaultBodyLimit::max(SAVE));
+    let pages = Router::new()
+        .route("/", get(home::index))
+        .route("/setup/{token}", get(login::setup_page).post(login::setup))
+        .route("/signin", get(login::sign_in_page).post(login::sign_in))
+        .route("/signout", post(login::sign_out))
+        .route("/join/{token}", get(login::join_page).post(login::join))
+        .route("/play", get(login::play_page).post(login::play))
+        .route("/new", get(new::page).post(new::create))
+        .route("/account", get(account::page))
+        .route("/account/password", post(account::password))
+        .route("/account/sessions", post(account::end_sessions))
+        .route("/account/tokens", post(account::create_token))
+        .route("/account/tokens/{id}/revoke", post(account::revoke_token))
+        .route("/account/invites", post(account::invite))
+        .route("/account/invites/{id}/revoke", post(account::revoke_invite))
+        .route("/trash", get(trash::page))
+        .route("/trash/{id}/recover", post(trash::recover))
+        .route("/{user}/{project}", get(project::overview))
+        .route("/{user}/{project}/deploys", get(project::deploys))
+        .route("/{user}/{project}/logs", get(project::logs))
+        .route("/{user}/{project}/requests", get(project::requests))
+        .route("/{user}/{project}/settings", get(settings::page))
+        .route("/{user}/{project}/settings/env", post(settings::env))
+        .route("/{user}/{project}/settings/rename", post(settings::rename))
+        .route("/{user}/{project}/settings/code", post(settings::public_code))
+        .route("/{user}/{project}/settings/members", post(settings::members))
+        .route("/{user}/{project}/settings/delete", post(settings::delete))
+        .route("/{user}/{project}/restart", post(actions::restart))
+        .route("/{user}/{project}/pause", post(actions::pause))
+        .route("/{user}/{project}/fork", post(actions::fork))
+        .route("/{user}/{project}/export", get(actions::export))
+        .route("/{user}/{project}/edit", get(edit::page))
+        .route("/{user}/{project}/file", get(files::file))
+        .route("/{user}/{project}/raw", get(files::raw))
+        .route("/{user}/{project}/draft/update", post(files::update))
+        .route("/{user}/{project}/draft/stop", post(run::stop))
+        .route("/{user}/{project}/draft/logs", get(logs::draft))
+        .route("/{user}/{project}/logs/stream", get(logs::live))
+        .route("/{user}/{project}/run", post(run::run))
+        .route("/{user}/{project}/deploy", post(run::deploy))
+        .route("/{user}/{project}/rollback", post(run::rollback))
+        .layer(DefaultBodyLimit::max(FORM))
+        .merge(save)
+        .fallback(|| async { security::Failed(Error::not_found("there is no page at this address")) })
+        .layer(from_fn_with_state(ctx.clone(), security::guard));
     Router::new()
+        .route("/static/{name}", get(assets::file))
+        .route("/favicon.svg", get(assets::favicon))
+        .route("/favicon.ico", get(assets::favicon))
+        .merge(pages)
+        .with_state(ctx)
 }

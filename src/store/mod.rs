@@ -3,17 +3,28 @@ pub mod apps;
 pub mod deploys;
 pub mod drafts;
 pub mod env;
+pub mod invites;
 mod migrate;
 pub mod projects;
 pub mod seal;
+pub mod sessions;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
 pub mod users;
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::base::{DataDir, Error, Kind, Result, ResultExt as _};
+use crate::base::{DataDir, Error, Result, ResultExt as _};
+
+/// What a transaction's work is given; only this folder's functions look inside.
+pub type Db = Connection;
 
 /// Handle to the database. Cheap to clone. Calls are short (microseconds, a commit about one fsync) and
 /// may be made from async code: a call that runs on a runtime thread tells the runtime it blocks.
@@ -31,6 +42,7 @@ impl Store {
     /// Errors: `Conflict` when the file was written by a newer Steady.
     pub fn open(dir: &DataDir) -> Result<Self> {
         let path = dir.database();
+        private(&path).internal("while making the database's file")?;
         let mut writer = connect(&path, true)?;
         migrate::migrate(&mut writer, dir)?;
         Ok(Self(Arc::new(Shared { path, writer: Mutex::new(writer), readers: Mutex::default() })))
@@ -48,12 +60,16 @@ impl Store {
                 let tx = connection.transaction().internal("while beginning a read")?;
                 work(&tx)
             };
-            self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            let mut idle = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE_READERS {
+                idle.push(connection);
+            }
             result
         })
     }
 
     /// Runs `work` in one immediate transaction, committed durably when it returns `Ok`, undone otherwise.
+    /// `work` must not call [`Store::write`] itself: there is one writer.
     pub fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         blocking(|| {
             let mut writer = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +83,23 @@ impl Store {
     }
 }
 
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
+/// Reader connections kept open while nobody reads.
+const IDLE_READERS: usize = 16;
+
+/// Sees that the file is there and only its owner's; SQLite gives its `-wal` and `-shm` the same mode.
+/// By `mknod`, which opens nothing: closing a descriptor of the file would drop the locks this process
+/// has on it.
+fn private(path: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    match mknodat(CWD, path, FileType::RegularFile, Mode::from_raw_mode(0o600), 0) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::EXIST) => fs::set_permissions(path, fs::Permissions::from_mode(0o600)),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Runs what keeps its thread busy, telling the runtime when the thread is one of its own.
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
@@ -75,7 +107,7 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-fn connect(path: &std::path::Path, writable: bool) -> Result<Connection> {
+fn connect(path: &Path, writable: bool) -> Result<Connection> {
     let flags = if writable {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
     } else {
@@ -111,19 +143,15 @@ impl<T> SqlExt<T> for rusqlite::Result<T> {
     }
     fn unique(self, taken: impl FnOnce() -> Error) -> Result<T> {
         match self {
-            Err(rusqlite::Error::SqliteFailure(e, _)) if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => {
+            Err(rusqlite::Error::SqliteFailure(e, _))
+                if matches!(
+                    e.extended_code,
+                    rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                ) =>
+            {
                 Err(taken())
             }
             other => other.sql(),
         }
-    }
-}
-
-/// `None` instead of `NotFound`.
-pub(crate) fn optional<T>(result: Result<T>) -> Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(e) if e.kind == Kind::NotFound => Ok(None),
-        Err(e) => Err(e),
     }
 }

@@ -35,7 +35,7 @@ CREATE TABLE apps (
   host          TEXT NOT NULL,
   owner_host    TEXT NOT NULL DEFAULT 'local',
   epoch         INTEGER NOT NULL DEFAULT 1,
-  live_version  INTEGER,
+  live_deploy   INTEGER,
   env_version   INTEGER NOT NULL DEFAULT 0,
   paused        INTEGER NOT NULL DEFAULT 0,
   created       INTEGER NOT NULL
@@ -71,7 +71,9 @@ CREATE TABLE deploys (
   who         TEXT NOT NULL,
   why         TEXT NOT NULL,
   message     TEXT NOT NULL,
-  state       TEXT NOT NULL CHECK (state IN ('running','live','failed','superseded')),
+  state       TEXT NOT NULL CHECK (state IN ('running','live','failed')),
+  -- Main is moved to commit_id once this is live; a crash in between is made good at the next start.
+  moves_main  INTEGER NOT NULL,
   error       TEXT,
   stages      TEXT NOT NULL DEFAULT '[]',
   started     INTEGER NOT NULL,

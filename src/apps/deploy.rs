@@ -1,0 +1,136 @@
+//! Deploy: commit → version → live. The one pipeline behind editor, API, CLI, push, rollback and
+//! environment changes. A failure at any stage leaves the old version serving.
+use super::view::DeployView;
+use super::{Apps, DeployFrom, Project};
+use crate::accounts::Actor;
+use crate::base::{Error, Progress, Result, ResultExt as _};
+use crate::git::{Oid, RepoLock};
+
+/// What one run of the pipeline is about.
+#[derive(Clone, Debug)]
+pub(super) struct Intent {
+    pub commit: Oid,
+    pub who: String,
+    pub why: String,
+    pub message: String,
+    /// `None` = the newest set.
+    pub env_version: Option<i64>,
+    pub moves_main: bool,
+}
+
+impl Apps {
+    /// One at a time per app. On failure the old version is still live; the record keeps why.
+    /// The act goes on to its end even when the caller goes away.
+    pub async fn deploy(
+        &self,
+        who: &Actor,
+        project: &Project,
+        from: DeployFrom,
+        why: &str,
+        progress: &Progress,
+    ) -> Result<DeployView> {
+        let (apps, project, who) = (self.clone(), project.clone(), who.clone());
+        let (why, progress) = (why.to_owned(), progress.clone());
+        self.tasks()
+            .spawn("deploy", async move { apps.deploy_from(&who, &project, from, &why, &progress).await })
+            .await
+            .internal("while deploying")?
+    }
+
+    async fn deploy_from(
+        &self,
+        who: &Actor,
+        project: &Project,
+        from: DeployFrom,
+        why: &str,
+        progress: &Progress,
+    ) -> Result<DeployView> {
+        let by = who.user.name.to_string();
+        match from {
+            DeployFrom::Commit(text) => {
+                let repo = self.repos().open(project.id)?;
+                let commit = match &text {
+                    Some(text) => repo.resolve(text)?,
+                    None => repo.branch("main")?.ok_or_else(|| nothing_yet(project))?,
+                };
+                let message = repo.commit_info(commit)?.summary;
+                drop(repo);
+                let intent = Intent { commit, who: by, why: why.into(), message, env_version: None, moves_main: false };
+                self.pipeline(project, intent, progress).await
+            }
+            DeployFrom::Draft { message } => {
+                let lock = self.repos().lock_async(project.id).await;
+                let (commit, main) = self.commit_draft(who, project, &message)?;
+                let view = self.deploy_onto_main(project, commit, main, by, why, &message, progress, &lock).await?;
+                self.drop_draft_ref(who, project)?;
+                Ok(view)
+            }
+            DeployFrom::Files { files, message } => {
+                let lock = self.repos().lock_async(project.id).await;
+                let (commit, main) = self.commit_files(who, project, files, &message)?;
+                self.deploy_onto_main(project, commit, main, by, why, &message, progress, &lock).await
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn deploy_onto_main(
+        &self,
+        project: &Project,
+        commit: Oid,
+        main: Option<Oid>,
+        who: String,
+        why: &str,
+        message: &str,
+        progress: &Progress,
+        _lock: &RepoLock,
+    ) -> Result<DeployView> {
+        let intent = Intent {
+            commit,
+            who: who.clone(),
+            why: why.into(),
+            message: message.into(),
+            env_version: None,
+            moves_main: true,
+        };
+        let view = self.pipeline(project, intent, progress).await?;
+        if main != Some(commit) {
+            self.repos().open(project.id)?.set_ref(
+                "refs/heads/main",
+                main,
+                Some(commit),
+                &format!("{why} by {who}"),
+            )?;
+        }
+        Ok(view)
+    }
+
+    /// For a push that holds the repository's lock: deploys `commit` without touching refs.
+    pub async fn deploy_pushed(
+        &self,
+        who: &Actor,
+        project: &Project,
+        commit: Oid,
+        progress: &Progress,
+    ) -> Result<DeployView> {
+        let message = self.repos().open(project.id)?.commit_info(commit)?.summary;
+        let intent = Intent {
+            commit,
+            who: who.user.name.to_string(),
+            why: "push".into(),
+            message,
+            env_version: None,
+            moves_main: true,
+        };
+        let (apps, project, progress) = (self.clone(), project.clone(), progress.clone());
+        self.tasks()
+            .spawn("push", async move { apps.pipeline(&project, intent, &progress).await })
+            .await
+            .internal("while deploying a push")?
+    }
+}
+
+fn nothing_yet(project: &Project) -> Error {
+    Error::conflict(format!("{} has no commits on main yet", project.path))
+        .hint("Push to it, or save a file in the editor, first.")
+}

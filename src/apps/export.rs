@@ -1,0 +1,134 @@
+//! Export: one `.tar.gz` that holds code, what the app wrote, and the git history, and runs under plain `bun`.
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+
+use super::record::Recorder;
+use super::{Apps, Project};
+use crate::base::clock::rfc3339;
+use crate::base::{Error, Progress, Result, ResultExt as _};
+use crate::git::{CheckoutLimits, Oid};
+
+const LIMITS: CheckoutLimits = CheckoutLimits { files: 100_000, bytes: 4 << 30 };
+
+impl Apps {
+    /// Writes the archive to `out`. The code is the live version's, or main's before the first deploy;
+    /// installed packages are left out (`bun install` brings them), secrets too (their names are listed).
+    pub async fn export(&self, project: &Project, out: Box<dyn Write + Send>) -> Result<()> {
+        let record = Recorder::new(Progress::silent());
+        let scratch = self.dir().temp_dir()?;
+        let home = scratch.path().join("home");
+        self.make_home(&home, super::launch::app_uid(project.app)?)?;
+        self.copy_home(project.app, &home, record.progress()).await?;
+        let live = self.live(project.app)?;
+        let commit = match &live {
+            Some((deploy, ..)) => Some(Oid::from_str(&deploy.commit).internal("while reading a commit id")?),
+            None => self.repos().open(project.id)?.branch("main")?,
+        };
+        let manifest = json!({
+            "steady": env!("CARGO_PKG_VERSION"),
+            "project": project.path,
+            "commit": commit.map(|c| c.to_string()),
+            "exported": rfc3339(self.clock().now()),
+            "environment": self.env_names(project)?.into_iter().map(|v| v.name).collect::<Vec<_>>(),
+            "run": "bun install && bun run .",
+            "restore_git": "git init is not needed: .git is here; `git reset` shows the code as committed",
+        });
+        let (repos, project) = (self.repos().clone(), project.clone());
+        let work = move || {
+            let code = scratch.path().join("code");
+            crate::base::fs::make_dir(&code, 0o700).internal("while exporting")?;
+            if let Some(commit) = commit {
+                repos.open(project.id)?.checkout(commit, &code, LIMITS)?;
+            }
+            let manifest = serde_json::to_vec_pretty(&manifest).internal("while exporting")?;
+            write_archive(out, project.path.project.as_str(), &code, &home, &repos.path(project.id), &manifest)
+                .internal("while writing the export")
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("while exporting").because(e))?
+    }
+}
+
+fn write_archive(
+    out: Box<dyn Write + Send>,
+    top: &str,
+    code: &Path,
+    home: &Path,
+    repo: &Path,
+    manifest: &[u8],
+) -> std::io::Result<()> {
+    let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::default()));
+    tar.follow_symlinks(false);
+    let top = Path::new(top);
+    tar.append_dir_all(top, code)?;
+    // What the app wrote lies over the code, as it does when the app runs.
+    append_plain(&mut tar, home, top)?;
+    let git = top.join(".git");
+    append_bytes(&mut tar, &git.join("HEAD"), b"ref: refs/heads/main\n")?;
+    let packed = fs::read_to_string(repo.join("packed-refs")).unwrap_or_default();
+    append_bytes(&mut tar, &git.join("packed-refs"), public_refs(&packed).as_bytes())?;
+    append_bytes(&mut tar, &git.join("config"), b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n")?;
+    append_plain(&mut tar, &repo.join("objects"), &git.join("objects"))?;
+    // Drafts and pins under refs/steady stay behind.
+    for kind in ["heads", "tags"] {
+        append_plain(&mut tar, &repo.join("refs").join(kind), &git.join("refs").join(kind))?;
+    }
+    append_bytes(&mut tar, &top.join("steady-export.json"), manifest)?;
+    tar.into_inner()?.finish()?.flush()
+}
+
+/// packed-refs without what lies under refs/steady, nor the peeled lines that belong to it.
+fn public_refs(packed: &str) -> String {
+    let mut keeping = true;
+    let mut out = String::new();
+    for line in packed.lines() {
+        if !line.starts_with('^') {
+            keeping = !line.contains(" refs/steady/");
+        }
+        if keeping {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn append_bytes<W: Write>(tar: &mut tar::Builder<W>, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, path, bytes)
+}
+
+/// Folders and regular files; links, sockets and unfinished incoming packs are left out.
+fn append_plain<W: Write>(tar: &mut tar::Builder<W>, from: &Path, to: &Path) -> std::io::Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    tar.append_dir(to, from)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let name = to.join(entry.file_name());
+        if kind.is_dir() && !entry.file_name().to_string_lossy().starts_with("incoming-") {
+            append_plain(tar, &entry.path(), &name)?;
+        } else if kind.is_file() {
+            tar.append_path_with_name(entry.path(), name)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn drafts_do_not_leave_the_server() {
+        let packed =
+            "# pack-refs with: peeled\naa refs/heads/main\nbb refs/steady/drafts/1\n^cc\ndd refs/tags/v1\n^ee\n";
+        assert_eq!(super::public_refs(packed), "# pack-refs with: peeled\naa refs/heads/main\ndd refs/tags/v1\n^ee\n");
+    }
+}

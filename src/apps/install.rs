@@ -1,0 +1,196 @@
+//! `bun install` and build scripts: in the jail, as the app's own uid, network for packages only by need.
+//! What was installed is kept by what was asked for, so that the next version starts from hard links.
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::Apps;
+use super::plan::Needs;
+use crate::base::fs::{make_dir, remove_tree, rename_durable};
+use crate::base::{Error, Kind, Progress, Result, ResultExt as _};
+use crate::runner::{JobSpec, Limits};
+
+const INSTALL_TIMEOUT: Duration = Duration::from_secs(300);
+const BUILD_TIMEOUT: Duration = Duration::from_secs(300);
+/// Sets of installed packages kept per app.
+const KEEP: usize = 4;
+/// Files that decide what an install gives.
+const INPUTS: &[&str] =
+    &["package.json", "bun.lock", "bun.lockb", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "bunfig.toml"];
+
+impl Apps {
+    pub(super) async fn install(&self, app: i64, code: &Path, needs: &Needs, progress: &Progress) -> Result<()> {
+        let kept = self.dir().deps(app).join(fingerprint(code));
+        let target = code.join("node_modules");
+        remove_tree(&target).internal("while clearing node_modules")?;
+        if kept.join("node_modules").is_dir() {
+            let from = kept.join("node_modules");
+            tokio::task::spawn_blocking(move || link_tree(&from, &target))
+                .await
+                .internal("while linking packages")?
+                .internal("while linking packages")?;
+            touch(&kept);
+            return Ok(());
+        }
+        let mut command = vec!["bun".to_owned(), "install".into(), "--no-progress".into(), "--no-summary".into()];
+        if matches!(needs.lock, Some("bun.lock" | "bun.lockb")) {
+            command.push("--frozen-lockfile".into());
+        }
+        self.in_code(app, code, command, INSTALL_TIMEOUT, "bun install", progress).await?;
+        let code = code.to_owned();
+        let workspaces = has_workspaces(&code);
+        tokio::task::spawn_blocking(move || {
+            // Workspaces link into the code itself, which differs by version: nothing to keep.
+            if !workspaces && let Err(error) = keep(&code.join("node_modules"), &kept) {
+                tracing::warn!(%error, "installed packages could not be kept for the next version");
+            }
+        })
+        .await
+        .internal("while keeping packages")
+    }
+
+    pub(super) async fn build(&self, app: i64, code: &Path, script: &str, progress: &Progress) -> Result<()> {
+        let command = vec!["bun".to_owned(), "run".into(), script.to_owned()];
+        self.in_code(app, code, command, BUILD_TIMEOUT, &format!("bun run {script}"), progress).await
+    }
+
+    /// A command that may write the version's folder while it is nobody's yet.
+    async fn in_code(
+        &self,
+        app: i64,
+        code: &Path,
+        command: Vec<String>,
+        timeout: Duration,
+        what: &str,
+        progress: &Progress,
+    ) -> Result<()> {
+        let uid_offset = super::launch::app_uid(app)?;
+        let owner = self.options().uid_base.map(|base| base + uid_offset);
+        chown_tree(code, owner).internal("while handing the folder to the build")?;
+        let limits = self.options().limits;
+        let spec = JobSpec {
+            command,
+            cwd: code.to_owned(),
+            writable: vec![code.to_owned()],
+            readable: vec![],
+            env: vec![],
+            limits: Limits { memory_bytes: limits.memory_bytes.max(1 << 30), pids: limits.pids.max(512), ..limits },
+            uid_offset,
+            timeout,
+        };
+        let report = self.runner().job(spec, progress).await?;
+        chown_tree(code, owner.map(|_| 0)).internal("while taking the folder back")?;
+        if report.success {
+            return Ok(());
+        }
+        let last: Vec<&str> = report.tail.iter().rev().take(12).rev().map(String::as_str).collect();
+        Err(Error::new(Kind::App, format!("`{what}` failed: {}", report.ending)).hint(last.join("\n")))
+    }
+}
+
+/// Hash of the files that decide what is installed.
+fn fingerprint(code: &Path) -> String {
+    let mut hash = Sha256::new();
+    for name in INPUTS {
+        hash.update(name.as_bytes());
+        hash.update([0]);
+        if let Ok(bytes) = fs::read(code.join(name)) {
+            hash.update(bytes.len().to_le_bytes());
+            hash.update(bytes);
+        }
+    }
+    hash.update(env!("CARGO_PKG_VERSION"));
+    hex::encode(&hash.finalize()[..16])
+}
+
+fn has_workspaces(code: &Path) -> bool {
+    fs::read_to_string(code.join("package.json")).is_ok_and(|text| text.contains("\"workspaces\""))
+}
+
+/// Puts a copy made of hard links beside the app and drops the oldest sets above [`KEEP`].
+fn keep(installed: &Path, kept: &Path) -> std::io::Result<()> {
+    if !installed.is_dir() {
+        return Ok(());
+    }
+    let parent = kept.parent().unwrap_or(kept);
+    make_dir(parent, 0o711)?;
+    let temp = parent.join(format!(".{}", crate::base::secret::random_token(8)));
+    make_dir(&temp, 0o711)?;
+    link_tree(installed, &temp.join("node_modules"))?;
+    remove_tree(kept)?;
+    rename_durable(&temp, kept)?;
+    let mut sets: Vec<(i64, PathBuf)> =
+        fs::read_dir(parent)?.flatten().filter_map(|e| Some((e.metadata().ok()?.mtime(), e.path()))).collect();
+    sets.sort();
+    let extra = sets.len().saturating_sub(KEEP);
+    for (_, old) in sets.into_iter().take(extra) {
+        remove_tree(&old)?;
+    }
+    Ok(())
+}
+
+/// Marks a set as used now, so that the oldest is the least used.
+fn touch(kept: &Path) {
+    let _ = fs::File::open(kept).and_then(|dir| {
+        let now = std::time::UNIX_EPOCH
+            + Duration::from_millis(u64::try_from(crate::base::Clock::System.now()).unwrap_or_default());
+        dir.set_modified(now)
+    });
+}
+
+/// Copies a folder as hard links; links are copied as links; where hard links do not work, files are copied.
+fn link_tree(from: &Path, to: &Path) -> std::io::Result<()> {
+    make_dir(to, 0o755)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target, kind) = (entry.path(), to.join(entry.file_name()), entry.file_type()?);
+        if kind.is_dir() {
+            link_tree(&source, &target)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&source)?, &target)?;
+        } else if kind.is_file() && fs::hard_link(&source, &target).is_err() {
+            fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a tree to another owner without following links. `None` = children run as Steady's own user.
+/// Called only while no process of that uid can reach the tree.
+pub(super) fn chown_tree(path: &Path, owner: Option<u32>) -> std::io::Result<()> {
+    let Some(owner) = owner else { return Ok(()) };
+    let kind = fs::symlink_metadata(path)?.file_type();
+    std::os::unix::fs::lchown(path, Some(owner), Some(owner))?;
+    if kind.is_dir() {
+        for entry in fs::read_dir(path)? {
+            chown_tree(&entry?.path(), Some(owner))?;
+        }
+    }
+    Ok(())
+}
+
+/// Code is read by the app's uid and written by nobody: whatever modes a build left are made plain.
+pub(super) fn open_to_reading(path: &Path) -> Result<()> {
+    fn walk(path: &Path) -> std::io::Result<()> {
+        let meta = fs::symlink_metadata(path)?;
+        if meta.is_dir() {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+            for entry in fs::read_dir(path)? {
+                walk(&entry?.path())?;
+            }
+        } else if meta.is_file() {
+            let mode = if meta.mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+            if meta.mode() & 0o7777 != mode {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+            }
+        } else if !meta.is_symlink() {
+            // A socket, pipe or device has no place in code.
+            fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+    walk(path).internal("while closing the version folder")
+}

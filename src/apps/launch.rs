@@ -1,0 +1,184 @@
+//! From rows and folders to what the runner starts and where the proxy leads.
+use std::os::unix::fs::{DirBuilderExt as _, chown};
+use std::path::Path;
+use std::time::Duration;
+
+use super::plan::{Plan, Run};
+use super::{Apps, Project};
+use crate::base::{Error, Result, ResultExt as _, Secret};
+use crate::proxy::{Route, Target};
+use crate::runner::{AppKey, Entry, LaunchSpec};
+use crate::store::apps::AppRow;
+use crate::store::deploys::{DeployRow, VersionRow};
+use crate::store::drafts::DraftRow;
+use crate::store::{apps, env};
+
+/// Apps have even uids, drafts odd ones: none is ever used for another. Ids are never reused.
+pub(super) fn app_uid(app: i64) -> Result<u32> {
+    uid(app, 0)
+}
+
+pub(super) fn draft_uid(draft: i64) -> Result<u32> {
+    uid(draft, 1)
+}
+
+fn uid(id: i64, odd: i64) -> Result<u32> {
+    u32::try_from(id * 2 + odd)
+        .ok()
+        .filter(|uid| *uid < 1_000_000)
+        .ok_or_else(|| Error::internal("this server has given out all its uids"))
+}
+
+impl Plan {
+    pub(super) fn parse(json: &str) -> Result<Self> {
+        serde_json::from_str(json).internal("while reading how a version runs")
+    }
+    pub(super) fn json(&self) -> Result<String> {
+        serde_json::to_string(self).internal("while writing how a version runs")
+    }
+    /// What the runner is told to start. A static version starts nothing; its spec only gives its request
+    /// log a home.
+    fn entry(&self) -> Entry {
+        match &self.run {
+            Run::Process(entry) => entry.clone(),
+            Run::Static { .. } => Entry::Module { path: String::new() },
+        }
+    }
+    pub(super) fn is_static(&self) -> bool {
+        matches!(self.run, Run::Static { .. })
+    }
+}
+
+impl Apps {
+    /// The spec of one version of an app with one set of its environment.
+    pub(super) fn app_spec(
+        &self,
+        project: &Project,
+        version: &VersionRow,
+        plan: &Plan,
+        env_version: i64,
+    ) -> Result<LaunchSpec> {
+        let app = project.app;
+        let name = format!("v{}", version.number);
+        let mut spec =
+            self.spec(AppKey::app(app), project, &name, plan, &self.url(project.host.as_str()), app, env_version)?;
+        spec.code = self.dir().version(app, version.id);
+        spec.home = self.dir().app_home(app);
+        spec.logs = self.dir().app_logs(app);
+        spec.uid_offset = app_uid(app)?;
+        self.make_home(&spec.home, spec.uid_offset)?;
+        Ok(spec)
+    }
+
+    pub(super) fn draft_spec(&self, project: &Project, draft: &DraftRow, plan: &Plan) -> Result<LaunchSpec> {
+        let env_version = self.store().read(|db| Ok(apps::by_id(db, project.app)?.env_version))?;
+        let dir = self.dir().draft(draft.id);
+        let url = self.url(&draft.label);
+        let mut spec = self.spec(AppKey::draft(draft.id), project, "draft", plan, &url, project.app, env_version)?;
+        spec.code = dir.join("code").join(&draft.tree);
+        spec.home = dir.join("home");
+        spec.logs = dir.join("logs");
+        spec.uid_offset = draft_uid(draft.id)?;
+        // A draft is for its author, who is there or not: it sleeps soon and never stays on.
+        spec.idle = Some(Duration::from_secs(60));
+        spec.limits.log_bytes = spec.limits.log_bytes.min(4 << 20);
+        self.make_home(&spec.home, spec.uid_offset)?;
+        Ok(spec)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn spec(
+        &self,
+        key: AppKey,
+        project: &Project,
+        version: &str,
+        plan: &Plan,
+        url: &str,
+        app: i64,
+        env_version: i64,
+    ) -> Result<LaunchSpec> {
+        let variables = self.store().read(|db| env::load(db, self.key(), app, env_version))?;
+        let mut env: Vec<(String, Secret<String>)> = [
+            ("STEADY_URL", url.to_owned()),
+            ("STEADY_PROJECT", project.path.to_string()),
+            ("STEADY_VERSION", version.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), Secret::new(value)))
+        .into();
+        env.extend(variables.iter().map(|v| (v.name.clone(), v.value.clone())));
+        let idle = match (plan.always_on, plan.idle_seconds) {
+            (true, _) => None,
+            (false, Some(seconds)) => Some(Duration::from_secs(seconds)),
+            (false, None) => Some(self.options().idle),
+        };
+        Ok(LaunchSpec {
+            key,
+            version: version.to_owned(),
+            code: Default::default(),
+            home: Default::default(),
+            logs: Default::default(),
+            entry: plan.entry(),
+            env,
+            redact: variables.into_iter().map(|v| (v.name, v.value)).collect(),
+            limits: self.options().limits,
+            uid_offset: 0,
+            idle,
+        })
+    }
+
+    /// The folder an app may write, owned by its uid and closed to others.
+    pub(super) fn make_home(&self, home: &Path, uid_offset: u32) -> Result<()> {
+        if home.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = home.parent() {
+            crate::base::fs::make_dir(parent, 0o711).internal("while making an app's folder")?;
+        }
+        std::fs::DirBuilder::new().mode(0o700).create(home).internal("while making an app's home")?;
+        if let Some(base) = self.options().uid_base {
+            chown(home, Some(base + uid_offset), Some(base + uid_offset)).internal("while giving an app its home")?;
+        }
+        Ok(())
+    }
+
+    /// Rebuilds the routes of one app: its label, and the old ones that redirect.
+    pub(super) fn route_app(
+        &self,
+        project: &Project,
+        app: &AppRow,
+        live: Option<(&DeployRow, &VersionRow, &Plan)>,
+    ) -> Result<()> {
+        let key = AppKey::app(app.id);
+        let (target, version) = match live {
+            None => (Target::Empty, String::new()),
+            Some((_, version, plan)) => {
+                let code = self.dir().version(app.id, version.id);
+                let target = match &plan.run {
+                    Run::Static { root } => Target::Static { key, root: code.join(root) },
+                    Run::Process(_) => Target::App { key, public: plan.public.then(|| code.join("public")) },
+                };
+                (target, format!("v{}", version.number))
+            }
+        };
+        let label = app.host.to_string();
+        let route =
+            |target| Route { target, project: project.path.to_string(), draft: false, version: version.clone() };
+        let mut changes = vec![(label.clone(), Some(route(target)))];
+        for old in self.store().read(|db| apps::old_hosts(db, app.id))? {
+            changes.push((old, Some(route(Target::Moved { to: label.clone() }))));
+        }
+        self.routes().update(changes);
+        Ok(())
+    }
+
+    pub(super) fn route_draft(&self, project: &Project, draft: &DraftRow, plan: &Plan) {
+        let code = self.dir().draft(draft.id).join("code").join(&draft.tree);
+        let key = AppKey::draft(draft.id);
+        let target = match &plan.run {
+            Run::Static { root } => Target::Static { key, root: code.join(root) },
+            Run::Process(_) => Target::App { key, public: plan.public.then(|| code.join("public")) },
+        };
+        let route = Route { target, project: project.path.to_string(), draft: true, version: "draft".into() };
+        self.routes().update([(draft.label.clone(), Some(route))]);
+    }
+}

@@ -1,0 +1,215 @@
+//! The pipeline of one deploy: prepare the version, check it on a copy of the data, switch. Every stage timed
+//! and told; a failure at any of them leaves the old version serving.
+use super::deploy::Intent;
+use super::plan::Plan;
+use super::record::Recorder;
+use super::view::DeployView;
+use super::{Apps, Project};
+use crate::base::{Error, Kind, Progress, Result, ResultExt as _};
+use crate::git::Oid;
+use crate::runner::{AppKey, BootFailure, LaunchSpec};
+use crate::store::deploys::{DeployRow, NewDeploy, VersionRow};
+use crate::store::{apps, deploys};
+
+/// Folders of versions kept on disk per app; older ones are prepared again when wanted.
+const VERSIONS_KEPT: usize = 8;
+
+impl Apps {
+    /// Record, prepare, check, switch. Everything that replaces what runs comes through here.
+    pub(super) async fn pipeline(&self, project: &Project, intent: Intent, progress: &Progress) -> Result<DeployView> {
+        let turn = self.turn(project.app);
+        let _turn = match turn.clone().try_lock_owned() {
+            Ok(mine) => mine,
+            Err(_) => {
+                progress.line("waiting for the deploy that runs now");
+                turn.lock_owned().await
+            }
+        };
+        let record = Recorder::new(progress.clone());
+        let now = self.clock().now();
+        let row = self.store().write(|db| {
+            let env_version = match intent.env_version {
+                Some(version) => version,
+                None => apps::by_id(db, project.app)?.env_version,
+            };
+            let new = NewDeploy {
+                app: project.app,
+                commit: intent.commit.to_string(),
+                env_version,
+                who: intent.who.clone(),
+                why: intent.why.clone(),
+                message: intent.message.clone(),
+                moves_main: intent.moves_main,
+            };
+            deploys::begin(db, &new, now)
+        })?;
+        let mut version = None;
+        let outcome = self.attempt(project, &intent, &row, &record, &mut version).await;
+        if let Err(error) = outcome {
+            return Err(self.note_failure(project, &row, version, error, &record));
+        }
+        self.drop_old_versions(project.app);
+        let view = self.deploy_view(project, row.id)?;
+        progress.line(view.url.clone());
+        Ok(view)
+    }
+
+    async fn attempt(
+        &self,
+        project: &Project,
+        intent: &Intent,
+        row: &DeployRow,
+        record: &Recorder,
+        made: &mut Option<i64>,
+    ) -> Result<()> {
+        let (version, plan) = self.version_for(project, intent.commit, record, made).await?;
+        let spec = self.app_spec(project, &version, &plan, row.env_version)?;
+        let (store, clock) = (self.store().clone(), self.clock().clone());
+        let (recorder, deploy, id) = (record.clone(), row.id, version.id);
+        let commit = move || store.write(|db| deploys::set_live(db, deploy, id, &recorder.stages_json(), clock.now()));
+        if plan.is_static() {
+            let _stage = record.stage("switch");
+            commit()?;
+            self.route_live(project)?;
+            self.runner().remove(&spec.key).await;
+            self.runner().register(spec);
+        } else {
+            self.check(project, &version, &plan, &spec, record).await?;
+            let _stage = record.stage("switch");
+            self.runner().hand_over(spec, Box::new(commit)).await.map_err(|e| boot_error("start", e))?;
+        }
+        self.route_live(project)
+    }
+
+    /// An earlier version of the same commit whose folder still stands, or a new one.
+    async fn version_for(
+        &self,
+        project: &Project,
+        commit: Oid,
+        record: &Recorder,
+        made: &mut Option<i64>,
+    ) -> Result<(VersionRow, Plan)> {
+        let known = self.store().read(|db| deploys::version_of_commit(db, project.app, &commit.to_string()))?;
+        if let Some(version) = &known {
+            *made = Some(version.id);
+            if !version.removed && self.dir().version(project.app, version.id).is_dir() {
+                record.progress().line(format!("v{} of this commit is ready already", version.number));
+                return Ok((version.clone(), Plan::parse(&version.plan)?));
+            }
+        }
+        let prepared = self.prepare(project.id, project.app, commit, record).await?;
+        let now = self.clock().now();
+        let version = match known {
+            Some(version) => version,
+            None => self.store().write(|db| deploys::insert_version(db, project.app, &commit.to_string(), now))?,
+        };
+        *made = Some(version.id);
+        let (plan, bytes) = (prepared.plan.clone(), prepared.bytes);
+        prepared.place(&self.dir().version(project.app, version.id))?;
+        self.store().write(|db| deploys::version_ready(db, version.id, &plan.json()?, bytes))?;
+        Ok((version, plan))
+    }
+
+    /// Boots the candidate on a copy of the data and asks it for its health path. Nothing live is touched.
+    async fn check(
+        &self,
+        project: &Project,
+        version: &VersionRow,
+        plan: &Plan,
+        spec: &LaunchSpec,
+        record: &Recorder,
+    ) -> Result<()> {
+        let _stage = record.stage("check");
+        let scratch = self.dir().temp_dir()?;
+        let home = scratch.path().join("home");
+        self.make_home(&home, spec.uid_offset)?;
+        self.copy_home(project.app, &home, record.progress()).await?;
+        let mut candidate = spec.clone();
+        candidate.key = AppKey(format!("trial-{}-{}", project.app, version.id));
+        candidate.home = home;
+        candidate.logs = scratch.path().join("logs");
+        self.runner().trial(candidate, &plan.health).await.map_err(|e| boot_error("check", e))?;
+        Ok(())
+    }
+
+    fn note_failure(
+        &self,
+        project: &Project,
+        row: &DeployRow,
+        version: Option<i64>,
+        error: Error,
+        record: &Recorder,
+    ) -> Error {
+        let stage = record.last_stage().unwrap_or_else(|| "begin".into());
+        if error.kind == Kind::Internal {
+            tracing::error!(project = %project.path, deploy = row.number, ?error, "deploy failed");
+        }
+        let public = match error.kind {
+            Kind::Internal => "Steady could not do it; the server's log says why".to_owned(),
+            _ => error.public.clone(),
+        };
+        let text = match &error.hint {
+            Some(hint) => format!("{stage}: {public}\n{hint}"),
+            None => format!("{stage}: {public}"),
+        };
+        let now = self.clock().now();
+        let noted =
+            self.store().write(|db| deploys::set_failed(db, row.id, version, &text, &record.stages_json(), now));
+        if let Err(error) = noted {
+            tracing::error!(?error, "a failed deploy could not be recorded");
+        }
+        let live =
+            self.live(project.app).ok().flatten().map(|(_, version, _)| format!("; v{} is still live", version.number));
+        let kind = if error.kind == Kind::Internal { Kind::Internal } else { Kind::App };
+        let said = Error::new(kind, format!("{stage} failed: {public}{}", live.unwrap_or_default()));
+        let said = match error.hint {
+            Some(hint) => said.hint(hint),
+            None => said,
+        };
+        match error.source {
+            Some(source) => said.because(source),
+            None => said,
+        }
+    }
+
+    /// What is live: its deploy, version and plan.
+    pub(super) fn live(&self, app: i64) -> Result<Option<(DeployRow, VersionRow, Plan)>> {
+        self.store().read(|db| {
+            let Some(deploy) = apps::by_id(db, app)?.live_deploy else { return Ok(None) };
+            let deploy = deploys::deploy(db, deploy)?;
+            let Some(version) = deploy.version else { return Ok(None) };
+            let version = deploys::version(db, version)?;
+            let plan = Plan::parse(&version.plan)?;
+            Ok(Some((deploy, version, plan)))
+        })
+    }
+
+    /// Leads the app's labels to what is live now.
+    pub(super) fn route_live(&self, project: &Project) -> Result<()> {
+        let app = self.store().read(|db| apps::by_id(db, project.app))?;
+        let live = self.live(project.app)?;
+        self.route_app(project, &app, live.as_ref().map(|(d, v, p)| (d, v, p)))
+    }
+
+    fn drop_old_versions(&self, app: i64) {
+        let dropped = self.store().read(|db| deploys::versions_on_disk(db, app)).and_then(|versions| {
+            for version in versions.into_iter().skip(VERSIONS_KEPT) {
+                let now = self.clock().now();
+                self.store().write(|db| deploys::version_removed(db, version.id, now))?;
+                crate::base::fs::remove_tree(&self.dir().version(app, version.id))
+                    .internal("while removing a version")?;
+            }
+            Ok(())
+        });
+        if let Err(error) = dropped {
+            tracing::warn!(app, ?error, "old versions stay on disk");
+        }
+    }
+}
+
+/// The last lines of the child become the hint, for every face alike.
+fn boot_error(_stage: &str, failure: BootFailure) -> Error {
+    let error = Error::app(failure.why);
+    let tail: Vec<String> = failure.tail.into_iter().rev().take(30).rev().collect();
+    if tail.is_empty() { error } else { error.hint(tail.join("\n")) }
+}

@@ -1,0 +1,205 @@
+//! What a folder of code runs as: found from its files, with no configuration needed. Pure.
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::Manifest;
+use crate::base::{Error, Kind, Result};
+use crate::runner::Entry;
+
+/// How one version runs. Stored with the version as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub run: Run,
+    /// It has a `public/` folder, which is answered without a process.
+    pub public: bool,
+    pub health: String,
+    /// `None` = the server's setting.
+    pub idle_seconds: Option<u64>,
+    pub always_on: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Run {
+    Process(Entry),
+    /// Files only, from this folder of the code (empty = all of it).
+    Static {
+        root: String,
+    },
+}
+
+/// What preparing a version needs besides its files.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// There are packages to install.
+    pub install: bool,
+    /// The lock file that pins them, if one is committed.
+    pub lock: Option<&'static str>,
+    /// A package.json script to run once.
+    pub build: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Package {
+    main: Option<String>,
+    module: Option<String>,
+    #[serde(default)]
+    scripts: BTreeMap<String, String>,
+    #[serde(default)]
+    dependencies: BTreeMap<String, serde_json::Value>,
+    #[serde(default, rename = "devDependencies")]
+    dev: BTreeMap<String, serde_json::Value>,
+    #[serde(default, rename = "optionalDependencies")]
+    optional: BTreeMap<String, serde_json::Value>,
+    workspaces: Option<serde_json::Value>,
+}
+
+const LOCKS: &[&str] = &["bun.lock", "bun.lockb", "package-lock.json", "yarn.lock", "pnpm-lock.yaml"];
+
+/// The files of a version, as far as a plan needs them.
+pub struct Files<'a> {
+    /// Whether there is a regular file (or, with a trailing `/`, a folder) at that path.
+    pub exists: &'a dyn Fn(&str) -> bool,
+    pub package_json: Option<&'a [u8]>,
+    pub steady_json: Option<&'a [u8]>,
+}
+
+impl Files<'_> {
+    fn package(&self) -> Result<Package> {
+        let Some(bytes) = self.package_json else { return Ok(Package::default()) };
+        serde_json::from_slice(bytes).map_err(|e| {
+            Error::new(Kind::App, format!("package.json is not right: {e}")).hint("Mend it and deploy again.")
+        })
+    }
+
+    fn manifest(&self) -> Result<Manifest> {
+        self.steady_json.map_or_else(|| Ok(Manifest::default()), Manifest::parse)
+    }
+}
+
+/// Errors: `App` when package.json or steady.json cannot be read.
+pub fn needs(files: &Files<'_>) -> Result<Needs> {
+    let (package, manifest) = (files.package()?, files.manifest()?);
+    let lock = LOCKS.iter().copied().find(|name| (files.exists)(name));
+    let asked = !(package.dependencies.is_empty() && package.dev.is_empty() && package.optional.is_empty());
+    if let Some(build) = &manifest.build
+        && !package.scripts.contains_key(build)
+    {
+        return Err(Error::new(
+            Kind::App,
+            format!("steady.json names the build script `{build}`, which package.json does not have"),
+        )
+        .hint("Add it to \"scripts\" in package.json."));
+    }
+    // A build script of a package without a start script is how front-end projects begin; it runs when there is one.
+    let build = manifest.build.or_else(|| package.scripts.contains_key("build").then(|| "build".to_owned()));
+    Ok(Needs { install: asked || package.workspaces.is_some(), lock, build })
+}
+
+/// How it runs, looked at after the build.
+/// Errors: `App` saying what was looked for.
+pub fn plan(files: &Files<'_>) -> Result<Plan> {
+    let (package, manifest) = (files.package()?, files.manifest()?);
+    let run = find_run(files, &package, &manifest)?;
+    Ok(Plan {
+        public: matches!(run, Run::Process(_)) && (files.exists)("public/"),
+        run,
+        health: manifest.health.unwrap_or_else(|| "/".into()),
+        idle_seconds: manifest.idle_seconds,
+        always_on: manifest.always_on,
+    })
+}
+
+fn find_run(files: &Files<'_>, package: &Package, manifest: &Manifest) -> Result<Run> {
+    let module = |path: &str| Run::Process(Entry::Module { path: path.to_owned() });
+    if let Some(entry) = &manifest.entry {
+        if entry.ends_with(".html") && (files.exists)(entry) {
+            let root = entry.rsplit_once('/').map_or("", |(folder, _)| folder);
+            return Ok(Run::Static { root: root.to_owned() });
+        }
+        return if (files.exists)(entry) {
+            Ok(module(entry))
+        } else {
+            Err(Error::new(Kind::App, format!("steady.json says the entry is {entry}, which is not there"))
+                .hint("Correct \"entry\", or add the file."))
+        };
+    }
+    let runnable = |path: &String| crate::base::fs::confine(path).is_ok() && (files.exists)(path);
+    let named = [package.main.as_deref(), package.module.as_deref()].into_iter().flatten();
+    let named = named.map(|path| path.trim_start_matches("./").to_owned());
+    if let Some(path) = named.chain(spelled(&["index", "src/index"])).find(runnable) {
+        return Ok(module(&path));
+    }
+    if package.scripts.contains_key("start") {
+        return Ok(Run::Process(Entry::Script { name: "start".into() }));
+    }
+    // Not in the contract, but what people call it when they do not say.
+    if let Some(path) = spelled(&["server", "src/server", "app", "src/app", "main", "src/main"]).find(runnable) {
+        return Ok(module(&path));
+    }
+    for root in ["", "public", "dist"] {
+        let index = if root.is_empty() { "index.html".to_owned() } else { format!("{root}/index.html") };
+        if (files.exists)(&index) {
+            return Ok(Run::Static { root: root.into() });
+        }
+    }
+    Err(Error::new(Kind::App, "there is nothing to run: no index.ts (or .tsx, .js, .mjs), no start script, no index.html")
+        .hint("Add an index.ts with `export default { fetch() { return new Response(\"hello\") } }`, or name another file as \"entry\" in steady.json."))
+}
+
+fn spelled(stems: &'static [&'static str]) -> impl Iterator<Item = String> {
+    let endings = ["ts", "tsx", "js", "mjs", "jsx"];
+    stems.iter().flat_map(move |stem| endings.map(move |ending| format!("{stem}.{ending}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_of(names: &[&str], package: &str, steady: &str) -> Result<Run> {
+        let exists = |path: &str| match path.strip_suffix('/') {
+            Some(folder) => names.iter().any(|n| n.starts_with(&format!("{folder}/"))),
+            None => names.contains(&path),
+        };
+        let some = |text: &'static str| (!text.is_empty()).then_some(text.as_bytes());
+        let (package, steady): (&'static str, &'static str) =
+            (String::leak(package.to_owned()), String::leak(steady.to_owned()));
+        plan(&Files { exists: &exists, package_json: some(package), steady_json: some(steady) }).map(|p| p.run)
+    }
+
+    fn module(path: &str) -> Run {
+        Run::Process(Entry::Module { path: path.into() })
+    }
+
+    #[test]
+    fn every_shape_of_the_contract() {
+        let start = r#"{"scripts":{"start":"bun main.ts"}}"#;
+        for (names, package, steady, want) in [
+            (&["index.ts"][..], "", "", module("index.ts")),
+            (&["index.tsx", "index.html"], "", "", module("index.tsx")),
+            (&["index.mjs"], "", "", module("index.mjs")),
+            (&["src/index.ts"], r#"{"module":"src/index.js"}"#, "", module("src/index.ts")),
+            (&["lib/a.js", "index.ts"], r#"{"main":"./lib/a.js"}"#, "", module("lib/a.js")),
+            (&["main.ts"], start, "", Run::Process(Entry::Script { name: "start".into() })),
+            (&["index.ts", "main.ts"], start, "", module("index.ts")),
+            (&["server.ts"], start, "", Run::Process(Entry::Script { name: "start".into() })),
+            (&["server.ts"], "", "", module("server.ts")),
+            (&["index.html"], "", "", Run::Static { root: String::new() }),
+            (&["public/index.html"], "", "", Run::Static { root: "public".into() }),
+            (&["index.ts", "x.ts"], "", r#"{"entry":"x.ts"}"#, module("x.ts")),
+            (
+                &["index.ts", "site/index.html"],
+                "",
+                r#"{"entry":"site/index.html"}"#,
+                Run::Static { root: "site".into() },
+            ),
+        ] {
+            assert_eq!(run_of(names, package, steady).expect("runs"), want, "{names:?} {package} {steady}");
+        }
+        assert!(run_of(&["readme.md"], "", "").is_err());
+        assert!(run_of(&["index.ts"], "{", "").is_err());
+        assert!(run_of(&["index.ts"], "", r#"{"entry":"no.ts"}"#).is_err());
+        assert!(run_of(&["index.ts"], r#"{"main":"../../etc/passwd"}"#, "").is_ok_and(|r| r == module("index.ts")));
+    }
+}

@@ -1,0 +1,39 @@
+//! Rename a project or its host label. Old names lead to the new ones.
+use super::{Apps, Project};
+use crate::base::{AppName, ProjectName, Result};
+use crate::runner::AppKey;
+use crate::store::{apps, projects};
+
+impl Apps {
+    /// Errors: `Conflict` when a name is taken; then nothing has changed.
+    pub async fn rename(&self, project: &Project, name: Option<ProjectName>, host: Option<AppName>) -> Result<Project> {
+        let old_host = project.host.clone();
+        let row = self.store().write(|db| {
+            let row = projects::by_id(db, project.id)?;
+            if let Some(name) = &name
+                && *name != row.path.project
+            {
+                projects::rename(db, &row, name)?;
+            }
+            if let Some(host) = &host
+                && *host != old_host
+            {
+                apps::set_host(db, project.app, host)?;
+            }
+            projects::by_id(db, project.id)
+        })?;
+        let renamed = self.project_of(row)?;
+        self.route_live(&renamed)?;
+        // STEADY_URL and STEADY_PROJECT changed: the next start of the app is told.
+        if let Some((deploy, version, plan)) = self.live(renamed.app)? {
+            self.runner().register(self.app_spec(&renamed, &version, &plan, deploy.env_version)?);
+            self.runner().restart(&AppKey::app(renamed.app)).await;
+        }
+        Ok(renamed)
+    }
+
+    /// Anybody may look at (and fork) the code.
+    pub fn set_public_code(&self, project: &Project, public: bool) -> Result<()> {
+        self.store().write(|db| projects::set_public_code(db, project.id, public))
+    }
+}

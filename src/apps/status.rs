@@ -1,0 +1,141 @@
+//! What there is to see: lists, one app's status, its deploys, commits and logs.
+use super::view::{AppStatus, DeployView, ProjectSummary};
+use super::{Apps, Project};
+use crate::accounts::{Actor, Via};
+use crate::base::fs::tree_size;
+use crate::base::{Error, Result};
+use crate::git;
+use crate::runner::logs::Logs;
+use crate::runner::{AppKey, State};
+use crate::store::deploys::DeployRow;
+use crate::store::{apps, deploys, projects};
+
+impl Apps {
+    /// What this actor owns or is a member of (admins: `all` of the server's).
+    pub fn list(&self, who: &Actor, all: bool) -> Result<Vec<ProjectSummary>> {
+        let user = (!(all && who.user.admin)).then_some(who.user.id);
+        let mut rows = self.store().read(|db| projects::list(db, user))?;
+        if let Via::Token { project: Some(only), .. } = &who.via {
+            rows.retain(|row| row.id == *only);
+        }
+        rows.into_iter().map(|row| self.summary(&self.project_of(row)?)).collect()
+    }
+
+    fn summary(&self, project: &Project) -> Result<ProjectSummary> {
+        let live = self.live(project.app)?;
+        let newest = self.store().read(|db| deploys::list(db, project.app, 1))?.pop();
+        let state = self.runner().status(&AppKey::app(project.app)).map_or(State::Asleep, |s| s.state);
+        Ok(ProjectSummary {
+            path: project.path.clone(),
+            url: self.url(project.host.as_str()),
+            state,
+            version: live.as_ref().map(|(_, version, _)| format!("v{}", version.number)),
+            deployed: live.as_ref().and_then(|(deploy, ..)| deploy.finished),
+            failing: newest.is_some_and(|deploy| deploy.state == "failed"),
+            data_bytes: tree_size(&self.dir().app_home(project.app)),
+        })
+    }
+
+    /// All an app's page shows.
+    pub fn status(&self, project: &Project) -> Result<AppStatus> {
+        let app = self.store().read(|db| apps::by_id(db, project.app))?;
+        let live = self.live(project.app)?;
+        let process = self.runner().status(&AppKey::app(project.app));
+        let state = match (&live, &process) {
+            (None, _) => "not deployed".to_owned(),
+            (Some((_, _, plan)), _) if plan.is_static() => "static".to_owned(),
+            (_, None) => "asleep".to_owned(),
+            (_, Some(status)) => state_word(status.state).to_owned(),
+        };
+        let options = self.options();
+        let (confinement, confinement_note) = self.runner().confinement();
+        let idle = live.as_ref().map_or(Some(options.idle.as_secs()), |(_, _, plan)| match plan.always_on {
+            true => None,
+            false => Some(plan.idle_seconds.unwrap_or(options.idle.as_secs())),
+        });
+        Ok(AppStatus {
+            project: project.path.clone(),
+            url: self.url(project.host.as_str()),
+            state,
+            version: live.as_ref().map(|(_, version, _)| format!("v{}", version.number)),
+            commit: live.as_ref().map(|(deploy, ..)| deploy.commit.clone()),
+            message: live.as_ref().map(|(deploy, ..)| deploy.message.clone()),
+            deployed: live.as_ref().and_then(|(deploy, ..)| deploy.finished),
+            git_url: self.git_url(&project.path),
+            data_bytes: tree_size(&self.dir().app_home(project.app)),
+            code_bytes: live.as_ref().map_or(0, |(_, version, _)| version.bytes),
+            repo_bytes: self.repos().size(project.id),
+            memory_limit: options.limits.memory_bytes,
+            pids_limit: options.limits.pids,
+            cpu_percent: options.limits.cpu_percent,
+            log_limit: options.limits.log_bytes,
+            idle_seconds: idle,
+            env_version: app.env_version,
+            env_names: self.env_names(project)?.into_iter().map(|v| v.name).collect(),
+            process,
+            confinement: confinement.to_owned(),
+            confinement_note,
+            public_code: project.public_code,
+        })
+    }
+
+    /// Newest first.
+    pub fn deploys(&self, project: &Project, limit: usize) -> Result<Vec<DeployView>> {
+        let (rows, live) = self.store().read(|db| {
+            Ok((deploys::list(db, project.app, limit.min(500))?, apps::by_id(db, project.app)?.live_deploy))
+        })?;
+        Ok(rows.into_iter().map(|row| self.view(project, row, live)).collect())
+    }
+
+    pub(super) fn deploy_view(&self, project: &Project, id: i64) -> Result<DeployView> {
+        let (row, live) =
+            self.store().read(|db| Ok((deploys::deploy(db, id)?, apps::by_id(db, project.app)?.live_deploy)))?;
+        Ok(self.view(project, row, live))
+    }
+
+    fn view(&self, project: &Project, row: DeployRow, live: Option<i64>) -> DeployView {
+        DeployView {
+            number: row.number,
+            version: row.version_number.map(|n| format!("v{n}")),
+            commit: row.commit,
+            message: row.message,
+            who: row.who,
+            why: row.why,
+            current: live == Some(row.id),
+            state: row.state,
+            error: row.error,
+            stages: serde_json::from_str(&row.stages).unwrap_or_default(),
+            started: row.started,
+            finished: row.finished,
+            url: self.url(project.host.as_str()),
+        }
+    }
+
+    /// Commits of main, newest first.
+    pub fn commits(&self, project: &Project, limit: usize) -> Result<Vec<git::CommitInfo>> {
+        let repo = self.repos().open(project.id)?;
+        match repo.branch("main")? {
+            Some(main) => repo.log(main, limit.min(500)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Errors: `Conflict` before the first deploy.
+    pub fn logs(&self, project: &Project) -> Result<Logs> {
+        self.runner().logs(&AppKey::app(project.app)).ok_or_else(|| {
+            Error::conflict(format!("{} has no log yet: it was never deployed", project.path))
+                .hint("Deploy it; the log begins with its first start.")
+        })
+    }
+}
+
+fn state_word(state: State) -> &'static str {
+    match state {
+        State::Asleep => "asleep",
+        State::Starting => "starting",
+        State::Ready => "ready",
+        State::Draining => "draining",
+        State::Crashed => "crashed",
+        State::Paused => "paused",
+    }
+}

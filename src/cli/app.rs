@@ -1,0 +1,171 @@
+//! A running app: status, logs, requests, restart, pause, resume, export.
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use ureq::http::Method;
+
+use super::args::{App, Global};
+use super::client::{self, of};
+use super::fail::{Done, FAILED, Fail, UNREACHABLE};
+use super::out;
+use super::stages::bar;
+use super::target::Session;
+use crate::apps::view::AppStatus;
+use crate::base::clock;
+use crate::runner::logs::{LogLine, RequestLine, Stream};
+
+pub fn status(app: &App, global: &Global) -> Done {
+    let session = Session::open(global)?;
+    let project = session.project(app.project.as_deref(), global)?;
+    show(&session.client.get(&of(&project, "/status"))?, global)
+}
+
+/// `restart`, `pause` or `resume`.
+pub fn control(verb: &str, app: &App, global: &Global) -> Done {
+    let session = Session::open(global)?;
+    let project = session.project(app.project.as_deref(), global)?;
+    show(&session.client.call::<(), _>(Method::POST, &of(&project, &format!("/{verb}")), None)?, global)
+}
+
+fn show(status: &AppStatus, global: &Global) -> Done {
+    if global.json {
+        return out::json(status);
+    }
+    let none = || "-".to_owned();
+    let mut fields = vec![
+        ("project", status.project.to_string()),
+        ("url", out::clean(&status.url)),
+        ("state", out::state(&status.state)),
+        ("version", status.version.as_deref().map_or_else(none, out::clean)),
+        ("commit", status.commit.as_deref().map_or_else(none, out::clean)),
+        ("deployed", status.deployed.map_or_else(none, |at| format!("{} UTC", out::time(at)))),
+        ("git", out::clean(&status.git_url)),
+        ("data", out::bytes(status.data_bytes)),
+        ("code", out::bytes(status.code_bytes)),
+        ("repository", out::bytes(status.repo_bytes)),
+        ("limits", limits(status)),
+        ("environment", out::clean(&status.env_names.join(", "))),
+        ("confinement", out::clean(&status.confinement)),
+    ];
+    if let Some(process) = &status.process {
+        let memory = process.memory.map_or_else(none, out::bytes);
+        fields.push(("memory", memory));
+        fields.push(("requests", format!("{} ({} cold starts)", process.requests, process.cold_starts)));
+        if let Some(crash) = &process.last_crash {
+            let ending = out::clean(&crash.ending);
+            fields.push(("crashed", format!("{} times, last {} UTC: {ending}", process.crashes, out::time(crash.at))));
+        }
+    }
+    out::fields(&fields)
+}
+
+fn limits(status: &AppStatus) -> String {
+    let idle = status.idle_seconds.map_or_else(|| "never sleeps".to_owned(), |s| format!("sleeps after {s} s"));
+    let memory = out::bytes(status.memory_limit);
+    format!("{memory} memory, {} processes, {} % of a processor, {idle}", status.pids_limit, status.cpu_percent)
+}
+
+pub fn logs(app: &App, n: usize, follow: bool, global: &Global) -> Done {
+    let session = Session::open(global)?;
+    let project = session.project(app.project.as_deref(), global)?;
+    if !follow {
+        let lines: Vec<LogLine> = session.client.get(&of(&project, &format!("/logs?n={n}")))?;
+        return if global.json { out::json(&lines) } else { lines.iter().try_for_each(log_line) };
+    }
+    let path = of(&project, &format!("/logs?follow=1&n={n}"));
+    let response = session.client.send::<()>(Method::GET, &path, None)?;
+    client::lines(response.into_body(), |value| {
+        match serde_json::from_value::<LogLine>(value) {
+            Ok(line) if global.json => out::json_line(&line)?,
+            Ok(line) => log_line(&line)?,
+            Err(e) => return Err(Fail::new(FAILED, format!("the server's answer is not right: {e}"))),
+        }
+        Ok(true)
+    })?;
+    Err(Fail::new(UNREACHABLE, "the server ended the log").hint("It may be restarting; try again."))
+}
+
+fn log_line(line: &LogLine) -> Done {
+    let time: String = clock::rfc3339(line.at).chars().take(23).collect();
+    let (stream, text) = match line.stream {
+        Stream::Out => ("out", out::clean(&line.text)),
+        Stream::Err => ("err", out::paint(31, &out::clean(&line.text))),
+        Stream::Steady => ("---", out::paint(36, &out::clean(&line.text))),
+    };
+    out::line(&format!("{} {:<5} {stream} {text}", out::paint(2, &time), out::clean(&line.version)))
+}
+
+pub fn requests(app: &App, n: usize, global: &Global) -> Done {
+    let session = Session::open(global)?;
+    let project = session.project(app.project.as_deref(), global)?;
+    let mut lines: Vec<RequestLine> = session.client.get(&of(&project, &format!("/requests?n={n}")))?;
+    if global.json {
+        return out::json(&lines);
+    }
+    lines.reverse();
+    let row = |line: &RequestLine| {
+        let status = line.status.to_string();
+        vec![
+            out::time(line.at),
+            out::clean(&line.method),
+            if line.status >= 500 { out::paint(31, &status) } else { status },
+            format!("{:.1} ms", micros(line.total_us)),
+            format!("{:.1} ms", micros(line.gate_us)),
+            format!("{:.1} ms", micros(line.app_us)),
+            out::bytes(line.bytes_out),
+            out::clean(&line.version),
+            out::clean(&line.path),
+        ]
+    };
+    let rows: Vec<_> = lines.iter().map(row).collect();
+    out::table(&["WHEN (UTC)", "METHOD", "STATUS", "TOTAL", "GATE", "APP", "SENT", "VERSION", "PATH"], &rows)
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn micros(us: u64) -> f64 {
+    us as f64 / 1000.0
+}
+
+pub fn export(app: &App, output: Option<&Path>, global: &Global) -> Done {
+    let session = Session::open(global)?;
+    let project = session.project(app.project.as_deref(), global)?;
+    let response = session.client.send::<()>(Method::GET, &of(&project, "/export"), None)?;
+    let mut body = response.into_body().into_reader();
+    if output == Some(Path::new("-")) {
+        copy(&mut body, &mut std::io::stdout().lock(), "standard output")?;
+        return Ok(());
+    }
+    let name = PathBuf::from(format!("{}.tar.gz", project.project));
+    let path = output.unwrap_or(&name);
+    // A half export must not pass for a whole one, nor replace an older whole one.
+    let part = path.with_added_extension("part");
+    let result = std::fs::File::create(&part).map_err(Fail::io(part.display())).and_then(|mut file| {
+        let bytes = copy(&mut body, &mut file, "the export")?;
+        file.sync_all().map_err(Fail::io(part.display()))?;
+        crate::base::fs::rename_durable(&part, path).map_err(Fail::io(path.display()))?;
+        Ok(bytes)
+    });
+    let bytes = result.inspect_err(|_| drop(std::fs::remove_file(&part)))?;
+    if global.json {
+        return out::json(&serde_json::json!({ "file": path, "bytes": bytes }));
+    }
+    out::line(&format!("{} ({})", path.display(), out::bytes(bytes)))
+}
+
+fn copy(from: &mut impl Read, to: &mut impl Write, what: &str) -> Done<u64> {
+    let bar = bar(None, "download");
+    let mut buffer = vec![0; 64 << 10];
+    let mut total = 0;
+    loop {
+        let n = from.read(&mut buffer).map_err(|e| Fail::new(UNREACHABLE, format!("the export broke off: {e}")))?;
+        if n == 0 {
+            break;
+        }
+        to.write_all(&buffer[..n]).map_err(Fail::io(what))?;
+        total += n as u64;
+        bar.inc(n as u64);
+    }
+    bar.finish_and_clear();
+    to.flush().map_err(Fail::io(what))?;
+    Ok(total)
+}

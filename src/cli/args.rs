@@ -1,0 +1,255 @@
+//! What can be typed. The forms in `tests` are fixed: people's scripts stand on them.
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{env, members, token};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "steady",
+    version,
+    about = "A home for TypeScript apps: editor, git host, runner and data in one binary"
+)]
+#[command(max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Global {
+    /// Print machine-readable JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The server to talk to, such as http://localhost:8080
+    #[arg(long, global = true, env = "STEADY_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// The token to show it (safer: STEADY_TOKEN, or `steady login`)
+    #[arg(long, global = true, env = "STEADY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Which project, when the command line does not name it
+    #[arg(long, global = true, value_name = "USER/PROJECT")]
+    pub app: Option<String>,
+    /// The server's data folder, for commands on its own machine
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The server's settings file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server
+    Serve(Serve),
+    /// Show the server's settings
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Add and list users, on the server's own machine
+    #[command(subcommand)]
+    User(UserVerb),
+    /// Make, list and revoke tokens, on the server's own machine
+    #[command(subcommand)]
+    Token(token::Verb),
+
+    /// Sign in to a server: asks for a token and keeps it
+    Login {
+        /// The server, such as http://localhost:8080
+        server: Option<String>,
+    },
+    /// Forget the token of a server
+    Logout,
+    /// Who the token belongs to
+    Whoami,
+
+    /// Make a project
+    Create(Create),
+    /// List your projects
+    List {
+        /// Every project of the server, for its admins
+        #[arg(long)]
+        all: bool,
+    },
+    /// Clone a project with git; later pulls and pushes are signed in by `steady`
+    Clone {
+        #[arg(value_name = "USER/PROJECT")]
+        project: String,
+        dir: Option<PathBuf>,
+    },
+    /// Make this folder stand for a project
+    Link {
+        #[arg(value_name = "USER/PROJECT")]
+        project: String,
+    },
+    /// Deploy a folder, no git needed
+    Deploy(Deploy),
+    /// Go back to an earlier deploy
+    Rollback {
+        #[command(flatten)]
+        app: App,
+        /// The number of the deploy to go back to; without it, the good one before the live one
+        #[arg(long, value_name = "N")]
+        to: Option<i64>,
+    },
+    /// List the deploys and how they went
+    Deploys {
+        #[command(flatten)]
+        app: App,
+        #[arg(short, default_value_t = 20, value_name = "N")]
+        n: usize,
+    },
+    /// Show an app's URL, state, version and limits
+    Status(App),
+    /// Show an app's log
+    Logs {
+        #[command(flatten)]
+        app: App,
+        /// Keep printing new lines
+        #[arg(short, long)]
+        follow: bool,
+        /// How many lines
+        #[arg(short, default_value_t = 100, value_name = "N")]
+        n: usize,
+    },
+    /// Show an app's newest requests
+    Requests {
+        #[command(flatten)]
+        app: App,
+        #[arg(short, default_value_t = 50, value_name = "N")]
+        n: usize,
+    },
+    /// Open an app in the browser
+    Open(App),
+    /// Set, unset and list environment variables
+    #[command(subcommand)]
+    Env(env::Verb),
+    /// Stop an app; its next request starts it anew
+    Restart(App),
+    /// Refuse an app's requests until `resume`
+    Pause(App),
+    /// Undo `pause`
+    Resume(App),
+    /// Give a project another name, or its app another host name
+    Rename {
+        /// [USER/PROJECT] NEW-NAME
+        #[arg(num_args = 0..=2, value_name = "NAME")]
+        names: Vec<String>,
+        /// The app's new host name
+        #[arg(long)]
+        host: Option<String>,
+    },
+    /// Delete a project; it can be recovered for a week
+    Delete {
+        #[command(flatten)]
+        app: App,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Bring a deleted project back; without a name, list those that can be
+    Recover {
+        #[arg(value_name = "USER/PROJECT")]
+        project: Option<String>,
+    },
+    /// Download a project: code, data and history in one .tar.gz
+    Export {
+        #[command(flatten)]
+        app: App,
+        /// The file to write; `-` for standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Show and change who may use a project
+    #[command(subcommand)]
+    Members(members::Verb),
+
+    /// Answers git when it asks for credentials
+    #[command(hide = true)]
+    Credential { action: String },
+}
+
+/// The project a command is about.
+#[derive(Args, Debug)]
+pub struct App {
+    /// The project; without it --app, this folder's link, or its git remote
+    #[arg(value_name = "USER/PROJECT")]
+    pub project: Option<String>,
+}
+
+#[derive(Args, Debug, Default)]
+pub struct Serve {
+    /// Address and port to listen on
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// Apps live at NAME.DOMAIN
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// The editor's host, when it is not the domain itself
+    #[arg(long)]
+    pub editor_domain: Option<String>,
+    /// The Bun program to run apps with
+    #[arg(long, value_name = "FILE")]
+    pub bun: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Print the default settings file, with comments
+    Default,
+    /// Print the settings that would be used
+    Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserVerb {
+    /// Add a user
+    Add {
+        name: String,
+        /// May do everything on this server
+        #[arg(long)]
+        admin: bool,
+        /// Read the password from standard input, up to the end of the line
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// List users
+    List,
+}
+
+#[derive(Args, Debug)]
+pub struct Create {
+    /// The project's name; made up when not given
+    pub name: Option<String>,
+    /// Begin with a template: hello, hono, elysia, jsx, sqlite, chat, static
+    #[arg(long, group = "source")]
+    pub template: Option<String>,
+    /// Begin with a public git repository
+    #[arg(long, group = "source", value_name = "URL")]
+    pub git: Option<String>,
+    /// Begin with a copy of another project
+    #[arg(long, group = "source", value_name = "USER/PROJECT")]
+    pub fork: Option<String>,
+    /// The app's host name; the project's when not given
+    #[arg(long)]
+    pub host: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Deploy {
+    /// The folder to deploy
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// What changed, in a line
+    #[arg(long, short)]
+    pub message: Option<String>,
+    /// Fail instead of making a project that does not exist yet
+    #[arg(long)]
+    pub no_create: bool,
+    /// Deploy this commit, already on the server, instead of a folder
+    #[arg(long, conflicts_with = "dir")]
+    pub commit: Option<String>,
+}

@@ -1,0 +1,283 @@
+//! The one table of settings: a key that is not here does not exist, and none here is undocumented.
+use std::net::SocketAddr;
+
+use toml::Value;
+use tracing_subscriber::EnvFilter;
+
+use crate::base::name::clip;
+
+/// One setting: a key of `steady.toml`, and `STEADY_<KEY>` in the environment.
+pub struct Key {
+    /// As in the file and in [`super::Config`].
+    pub name: &'static str,
+    /// As TOML; `""` where the setting may be absent.
+    pub default: &'static str,
+    /// What it does, one or more lines.
+    pub doc: &'static str,
+    pub(super) shape: Shape,
+}
+
+/// What a value must look like.
+pub(super) enum Shape {
+    /// Not empty unless `optional`.
+    Path {
+        optional: bool,
+    },
+    Host {
+        optional: bool,
+    },
+    Address,
+    OneOf(&'static [&'static str]),
+    Flag,
+    /// A whole number of `unit`s.
+    Number {
+        unit: &'static str,
+        least: i64,
+        most: i64,
+    },
+    LogFilter,
+}
+
+const fn number(unit: &'static str, least: i64, most: i64) -> Shape {
+    Shape::Number { unit, least, most }
+}
+
+const fn key(name: &'static str, default: &'static str, shape: Shape, doc: &'static str) -> Key {
+    Key { name, default, doc, shape }
+}
+
+/// In the order of the file.
+pub const KEYS: &[Key] = &[
+    key(
+        "data",
+        "\".steady\"",
+        Shape::Path { optional: false },
+        "Folder of all Steady keeps: its database, repositories, apps and their data.\n\
+         A relative one is below the folder Steady is started in.",
+    ),
+    key(
+        "listen",
+        "\"127.0.0.1:8080\"",
+        Shape::Address,
+        "Address and port of the one listener. Behind a proxy that ends TLS keep it on 127.0.0.1.",
+    ),
+    key("domain", "\"localhost\"", Shape::Host { optional: false }, "Apps live at NAME.domain."),
+    key(
+        "editor_domain",
+        "\"\"",
+        Shape::Host { optional: true },
+        "Host name of the editor; empty: the domain itself. On the internet give it a domain of its own,\n\
+         so that no app shares cookies or origin rules with it.",
+    ),
+    key(
+        "scheme",
+        "\"http\"",
+        Shape::OneOf(&["http", "https"]),
+        "How people reach Steady: https when something in front of it ends TLS.",
+    ),
+    key(
+        "bun",
+        "\"\"",
+        Shape::Path { optional: true },
+        "The Bun program; empty: the one inside Steady, or in node_modules or PATH for a development build.",
+    ),
+    key("guests", "false", Shape::Flag, "Whether strangers may start an anonymous playground."),
+    key("guest_days", "7", number("days", 1, 365), "How long a guest and its projects live."),
+    key("memory_mb", "512", number("MiB", 64, 1_048_576), "Memory of one app; above it the app is stopped."),
+    key("pids", "256", number("processes and threads", 16, 32_768), "Processes and threads of one app."),
+    key("cpu_percent", "200", number("percent", 10, 100_000), "Processor time of one app; 100 is one core."),
+    key("idle_seconds", "300", number("seconds", 1, 31_536_000), "An app nobody used for this long sleeps."),
+    key("log_mb", "16", number("MiB", 1, 10_240), "Log kept of one app; the oldest lines go first."),
+    key("max_body_mb", "100", number("MiB", 1, 10_240), "Largest body of one request to an app."),
+    key("max_pack_mb", "256", number("MiB", 1, 10_240), "Largest push."),
+    key(
+        "start_timeout_seconds",
+        "30",
+        number("seconds", 1, 3_600),
+        "An app that does not answer this long after its start has failed.",
+    ),
+    key(
+        "drain_seconds",
+        "10",
+        number("seconds", 0, 3_600),
+        "How long running requests may take to end when Steady or an app stops.",
+    ),
+    key(
+        "uid_base",
+        "1200000",
+        number("user id", 100_000, 2_000_000_000),
+        "First of the user ids that apps run as, when Steady runs as root. Nobody else may have ids from\n\
+         here on. Never change it once there are apps: they own their files.",
+    ),
+    key(
+        "import_private",
+        "false",
+        Shape::Flag,
+        "Whether projects may be imported from git servers at private addresses (10.0.0.0/8, localhost, …).",
+    ),
+    key(
+        "log",
+        "\"info\"",
+        Shape::LogFilter,
+        "What Steady logs about itself: error, warn, info, debug or trace, also by part:\n\
+         \"info,steady::git=debug\".",
+    ),
+];
+
+/// The key of that name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The known key that was probably meant.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    let name: String = name.chars().take(60).collect::<String>().to_lowercase().replace('-', "_");
+    let closeness = |key: &&Key| (strsim::jaro_winkler(&name, key.name) * 1000.0) as u32;
+    KEYS.iter().max_by_key(closeness).filter(|key| closeness(key) > 750).map(|key| key.name)
+}
+
+impl Key {
+    /// The value with its words in lower case where they are names of hosts.
+    /// Errors: what would be right, to be put after "must be".
+    pub(super) fn check(&self, value: Value) -> Result<Value, String> {
+        let right = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
+        match (&self.shape, &value) {
+            (Shape::Flag, _) => right(value.is_bool(), "true or false")?,
+            (Shape::Number { unit, least, most }, _) => {
+                let fits = value.as_integer().is_some_and(|n| (*least..=*most).contains(&n));
+                right(fits, &format!("a whole number from {least} to {most} ({unit})"))?;
+            }
+            (Shape::Path { optional }, Value::String(text)) => {
+                right(!text.contains('\0') && (*optional || !text.is_empty()), "a path")?;
+            }
+            (Shape::Address, Value::String(text)) => right(
+                text.parse::<SocketAddr>().is_ok(),
+                "an address and port, like 127.0.0.1:8080, 0.0.0.0:80 or [::1]:8080",
+            )?,
+            (Shape::OneOf(words), Value::String(text)) => right(words.contains(&text.as_str()), &words.join(" or "))?,
+            (Shape::Host { optional }, Value::String(text)) => {
+                let text = text.to_ascii_lowercase();
+                let host = is_host(&text) || (*optional && text.is_empty());
+                right(host, "a host name, like example.org, without scheme, port or final dot")?;
+                return Ok(Value::String(text));
+            }
+            (Shape::LogFilter, Value::String(text)) => {
+                let good = text.len() <= 1000 && !text.is_empty() && EnvFilter::builder().parse(text).is_ok();
+                right(good, "error, warn, info, debug or trace, also by part: info,steady::git=debug")?;
+            }
+            _ => return Err("text in quotes".to_owned()),
+        }
+        Ok(value)
+    }
+
+    /// What a variable of the environment means. Errors as [`Key::check`].
+    pub(super) fn read(&self, text: &str) -> Result<Value, String> {
+        let text = text.trim();
+        let value = match &self.shape {
+            Shape::Flag => match text {
+                "true" | "1" => Value::Boolean(true),
+                "false" | "0" => Value::Boolean(false),
+                _ => return Err("true or false".to_owned()),
+            },
+            Shape::Number { .. } => text.parse().map_or_else(|_| Value::String(clip(text)), Value::Integer),
+            _ => Value::String(text.to_owned()),
+        };
+        self.check(value)
+    }
+
+    /// An empty text stands for a setting that is not there.
+    pub(super) fn is_absent(&self, value: &Value) -> bool {
+        matches!(self.shape, Shape::Path { optional: true } | Shape::Host { optional: true })
+            && value.as_str() == Some("")
+    }
+
+    /// What the commented file says about the range.
+    pub(super) fn range(&self) -> Option<String> {
+        match &self.shape {
+            Shape::Number { unit, least, most } => Some(format!("{least} to {most} {unit}.")),
+            _ => None,
+        }
+    }
+}
+
+/// Letters, digits and hyphens in labels of up to 63; short enough for an app's label in front; not an
+/// IP address, below which there are no names.
+fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let numeric = |label: &str| label.bytes().all(|b| b.is_ascii_digit());
+    text.len() <= 253 - 64 && text.split('.').all(label) && !text.rsplit('.').next().is_some_and(numeric)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for good in ["localhost", "example.org", "a.b-c.example", "xn--bcher-kva.example", "1and1.com"] {
+            assert!(is_host(good), "{good}");
+        }
+        let long = format!("{}.org", "a.".repeat(100));
+        for bad in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "-a",
+            "a-",
+            "a_b",
+            "http://a",
+            "a:80",
+            "a/b",
+            "127.0.0.1",
+            "::1",
+            "Ä",
+            "A",
+            "a b",
+            "*.a",
+            "a\n",
+            &"a".repeat(64),
+            &long,
+        ] {
+            assert!(!is_host(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_documented_and_its_default_good() {
+        for (n, key) in KEYS.iter().enumerate() {
+            assert!(key.doc.len() > 5 && key.doc.ends_with('.'), "{}", key.name);
+            assert!(KEYS[..n].iter().all(|other| other.name != key.name), "{} twice", key.name);
+            let table: toml::Table = format!("x = {}", key.default).parse().unwrap();
+            assert_eq!(key.check(table["x"].clone()).as_ref(), Ok(&table["x"]), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn the_key_that_was_meant() {
+        for (typed, meant) in [("memory", "memory_mb"), ("Listen", "listen"), ("editor-domain", "editor_domain")] {
+            assert_eq!(nearest(typed), Some(meant));
+        }
+        assert_eq!(nearest("zzzz"), None);
+        assert_eq!(nearest(""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_is_checked(n in 0..KEYS.len(), text in ".{0,40}|-?[0-9]{1,30}|[a-z.]{1,20}") {
+            let key = &KEYS[n];
+            if let Ok(value) = key.read(&text) {
+                prop_assert_eq!(key.check(value.clone()), Ok(value));
+            }
+            let _ = nearest(&text);
+        }
+    }
+}

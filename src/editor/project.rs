@@ -1,0 +1,160 @@
+//! An app's page and its tabs: overview, deploys, logs, requests.
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::security::Failed;
+use super::visit::{At, Shell, Visit, html, moved};
+use super::{Ctx, show};
+use crate::accounts::Action;
+use crate::apps::Project;
+use crate::apps::view::{AppStatus, DeployView};
+use crate::base::Result;
+use crate::runner::logs::{LogLine, RequestLine, Stream};
+
+/// What stands above every tab.
+pub struct Head {
+    pub tab: &'static str,
+    pub status: AppStatus,
+    pub signed_in: bool,
+    pub may_edit: bool,
+    pub may_manage: bool,
+}
+
+impl Head {
+    pub fn of(ctx: &Ctx, visit: &Visit, project: &Project, tab: &'static str) -> Result<Self> {
+        Ok(Self {
+            tab,
+            status: ctx.apps.status(project)?,
+            signed_in: visit.actor.is_some(),
+            may_edit: visit.may(ctx, project, Action::Edit),
+            may_manage: visit.may(ctx, project, Action::Manage),
+        })
+    }
+    pub fn deployed(&self) -> bool {
+        self.status.version.is_some()
+    }
+    pub fn paused(&self) -> bool {
+        self.status.state == "paused"
+    }
+    /// p50 and p99 of the last boots.
+    pub fn boots(&self) -> Option<(u64, u64)> {
+        let boots = &self.status.process.as_ref()?.boots_ms;
+        Some((show::percentile(boots, 0.5)?, show::percentile(boots, 0.99)?))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "project/overview.html")]
+pub struct Overview {
+    pub shell: Shell,
+    pub head: Head,
+    pub deploys: Vec<DeployView>,
+    pub requests: Vec<RequestLine>,
+    pub lines: Vec<LogLine>,
+}
+
+#[derive(Template)]
+#[template(path = "project/deploys.html")]
+pub struct Deploys {
+    pub shell: Shell,
+    pub head: Head,
+    pub deploys: Vec<DeployView>,
+}
+
+#[derive(Template)]
+#[template(path = "project/logs.html")]
+pub struct LogPage {
+    pub shell: Shell,
+    pub head: Head,
+    pub lines: Vec<LogLine>,
+    pub n: usize,
+}
+
+#[derive(Template)]
+#[template(path = "project/requests.html")]
+pub struct Requests {
+    pub shell: Shell,
+    pub head: Head,
+    pub requests: Vec<RequestLine>,
+    pub n: usize,
+}
+
+/// How many rows a page shows.
+#[derive(Deserialize)]
+pub struct Rows {
+    n: Option<usize>,
+}
+
+impl Rows {
+    fn count(&self, usual: usize) -> usize {
+        self.n.unwrap_or(usual).clamp(1, 2000)
+    }
+}
+
+pub fn stream(of: &Stream) -> &'static str {
+    match of {
+        Stream::Out => "out",
+        Stream::Err => "err",
+        Stream::Steady => "steady",
+    }
+}
+
+pub async fn overview(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) -> Result<Response, Failed> {
+    let project = visit.project(&ctx, &at, Action::View)?;
+    if let Some(elsewhere) = moved(&at, &project, "") {
+        return Ok(elsewhere);
+    }
+    let head = Head::of(&ctx, &visit, &project, "overview")?;
+    let logs = ctx.apps.logs(&project)?;
+    html(&Overview {
+        shell: visit.shell(project.path.to_string()),
+        deploys: ctx.apps.deploys(&project, 4)?,
+        requests: logs.requests(8)?,
+        lines: logs.tail(60, None)?,
+        head,
+    })
+}
+
+pub async fn deploys(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) -> Result<Response, Failed> {
+    let project = visit.project(&ctx, &at, Action::View)?;
+    if let Some(elsewhere) = moved(&at, &project, "/deploys") {
+        return Ok(elsewhere);
+    }
+    let head = Head::of(&ctx, &visit, &project, "deploys")?;
+    let deploys = ctx.apps.deploys(&project, 50)?;
+    html(&Deploys { shell: visit.shell(format!("Deploys of {}", project.path)), head, deploys })
+}
+
+pub async fn logs(
+    State(ctx): State<Ctx>,
+    Path(at): Path<At>,
+    Query(rows): Query<Rows>,
+    visit: Visit,
+) -> Result<Response, Failed> {
+    let project = visit.project(&ctx, &at, Action::View)?;
+    if let Some(elsewhere) = moved(&at, &project, "/logs") {
+        return Ok(elsewhere);
+    }
+    let head = Head::of(&ctx, &visit, &project, "logs")?;
+    let n = rows.count(500);
+    let lines = ctx.apps.logs(&project)?.tail(n, None)?;
+    html(&LogPage { shell: visit.shell(format!("Logs of {}", project.path)), head, lines, n })
+}
+
+pub async fn requests(
+    State(ctx): State<Ctx>,
+    Path(at): Path<At>,
+    Query(rows): Query<Rows>,
+    visit: Visit,
+) -> Result<Response, Failed> {
+    let project = visit.project(&ctx, &at, Action::View)?;
+    if let Some(elsewhere) = moved(&at, &project, "/requests") {
+        return Ok(elsewhere);
+    }
+    let head = Head::of(&ctx, &visit, &project, "requests")?;
+    let n = rows.count(200);
+    let requests = ctx.apps.logs(&project)?.requests(n)?;
+    html(&Requests { shell: visit.shell(format!("Requests to {}", project.path)), head, requests, n })
+}

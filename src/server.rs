@@ -1,1 +1,0 @@
-//! The only wiring: builds every engine, binds, serves, drains.

@@ -1,0 +1,37 @@
+//! One server per data folder.
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::base::{DataDir, Error, Result, ResultExt as _};
+
+/// Held by an open file: the kernel lets go of it however the process ends.
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Errors: `Conflict` naming the process that has it.
+    pub(super) fn take(dir: &DataDir) -> Result<Self> {
+        let path = dir.lock_file();
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .internal("while opening the lock file")?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = holder.trim();
+            let who = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
+            return Err(Error::conflict(format!("a Steady server{who} already runs on {}", dir.root().display()))
+                .hint("Stop it first, or choose another folder with --data."));
+        }
+        // Only for the message above: a torn write harms nothing.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,238 @@
+//! The only wiring: builds every engine, binds, serves, drains.
+mod listen;
+mod lock;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use crate::accounts::{self, Accounts};
+use crate::apps::{self, Apps};
+use crate::base::fs::write_atomic;
+use crate::base::secret::sha256_hex;
+use crate::base::{Clock, DataDir, Error, Kind, Result, ResultExt as _, Tasks};
+use crate::config::Config;
+use crate::git::{self, Repos};
+use crate::http::host::Domains;
+use crate::proxy::{self, Proxy, Routes};
+use crate::runner::{self, Limits, Runner};
+use crate::store::Store;
+use crate::store::seal::Key;
+use crate::{api, editor};
+
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const DAY_MS: i64 = 24 * 3600 * 1000;
+const SESSION_DAYS: i64 = 30;
+
+/// Built and bound, not yet serving: its address is known.
+pub struct Server {
+    config: Config,
+    listener: TcpListener,
+    /// Where it listens, with the real port.
+    pub address: SocketAddr,
+    /// `http://localhost:8080`
+    pub editor_url: String,
+    /// `http://NAME.localhost:8080`
+    pub apps_url: String,
+    accounts: Accounts,
+    apps: Apps,
+    runner: Runner,
+    tasks: Tasks,
+    service: listen::Sites,
+    dir: DataDir,
+    /// Held as long as the server lives.
+    _lock: lock::Lock,
+}
+
+impl Server {
+    /// Opens the data folder, starts the engines, sweeps what an earlier run left, and binds.
+    /// Errors: `Conflict` when another server runs on this folder or the address is taken; `BadInput` for
+    /// settings that cannot work.
+    pub async fn build(config: Config) -> Result<Self> {
+        let dir = DataDir::open(&config.data)?;
+        let lock = lock::Lock::take(&dir)?;
+        let (clock, tasks) = (Clock::System, Tasks::new());
+        let store = Store::open(&dir)?;
+        let key = Key::load(&dir)?;
+        let bun = runner::bun::find(config.bun.as_deref(), &dir.bun())?;
+        let listener = bind(config.listen).await?;
+        let address = listener.local_addr().internal("while asking for the bound address")?;
+
+        let editor_domain = config.editor_domain.clone().unwrap_or_else(|| config.domain.clone());
+        let editor_host = with_port(&editor_domain, &config.scheme, address.port());
+        let apps_host = with_port(&config.domain, &config.scheme, address.port());
+        let editor_url = format!("{}://{editor_host}", config.scheme);
+        let domains = Domains { apps: config.domain.clone(), editor: editor_domain };
+        let limits = limits(&config);
+        let root = rustix::process::geteuid().is_root();
+
+        let accounts = Accounts::new(
+            store.clone(),
+            clock.clone(),
+            accounts::Options {
+                session_ms: SESSION_DAYS * DAY_MS,
+                guests: config.guests,
+                guest_ms: i64::from(config.guest_days) * DAY_MS,
+            },
+        );
+        let repos = Repos::new(
+            dir.clone(),
+            git::Options {
+                max_pack: config.max_pack_mb << 20,
+                max_object: 100 << 20,
+                import_private: config.import_private,
+            },
+        );
+        let runner = Runner::start(runner_options(&config, &dir, bun)?, clock.clone(), tasks.clone())?;
+        let routes = Routes::default();
+        let apps = Apps::new(apps::Parts {
+            store,
+            repos: repos.clone(),
+            runner: runner.clone(),
+            routes: routes.clone(),
+            dir: dir.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            key,
+            options: apps::Options {
+                editor_url: editor_url.clone(),
+                scheme: config.scheme.clone(),
+                apps_host: apps_host.clone(),
+                limits,
+                idle: Duration::from_secs(config.idle_seconds),
+                uid_base: root.then_some(config.uid_base),
+            },
+        });
+        apps.boot().await?;
+
+        let proxy = Proxy::new(routes, runner.clone(), clock, tasks.clone(), proxy_options(&config, &editor_url));
+        let editor = editor::router(editor::Ctx {
+            apps: apps.clone(),
+            accounts: accounts.clone(),
+            domains: domains.clone(),
+            scheme: config.scheme.clone(),
+            host: editor_host,
+        });
+        let api = api::router(api::Ctx { apps: apps.clone(), accounts: accounts.clone(), repos, tasks: tasks.clone() });
+        let service = listen::Sites::new(domains, api.merge(editor), proxy);
+        let apps_url = format!("{}://NAME.{apps_host}", config.scheme);
+        Ok(Self {
+            config,
+            listener,
+            address,
+            editor_url,
+            apps_url,
+            accounts,
+            apps,
+            runner,
+            tasks,
+            service,
+            dir,
+            _lock: lock,
+        })
+    }
+
+    /// The link that creates the first owner, while there is none.
+    pub fn setup_link(&self) -> Result<Option<String>> {
+        let token = self.accounts.setup_token()?;
+        // Shown to whoever started the server: that is what it is for.
+        Ok(token.map(|token| format!("{}/setup/{}", self.editor_url, token.expose())))
+    }
+
+    /// What confinement apps get here: one word, one sentence.
+    pub fn confinement(&self) -> (&'static str, String) {
+        self.runner.confinement()
+    }
+
+    pub fn data(&self) -> &std::path::Path {
+        self.dir.root()
+    }
+
+    /// Serves until `stop` completes, then drains: no new connections, running requests finish, children stop.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<()> {
+        let address_file = self.dir.root().join("address");
+        write_atomic(&address_file, self.address.to_string().as_bytes(), 0o644)
+            .internal("while writing the address")?;
+        self.tasks.spawn("sweep", sweep(self.apps.clone(), self.accounts.clone(), self.tasks.clone()));
+        let deadline = Duration::from_secs(self.config.drain_seconds);
+        listen::serve(self.listener, self.service, stop, deadline, &self.tasks).await;
+        self.tasks.stop();
+        self.runner.stop_all().await;
+        if !self.tasks.drain(deadline).await {
+            tracing::warn!("some work was still running at the deadline");
+        }
+        let _ = std::fs::remove_file(address_file);
+        Ok(())
+    }
+}
+
+/// Steady's own timed work, once a minute.
+async fn sweep(apps: Apps, accounts: Accounts, tasks: Tasks) {
+    let stopping = tasks.stopping();
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+        }
+        let swept = async {
+            apps.sweep().await?;
+            accounts.sweep()
+        };
+        if let Err(error) = swept.await {
+            tracing::error!(?error, "timed work failed; it is tried again in a minute");
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|e| {
+        let hint = match e.kind() {
+            std::io::ErrorKind::AddrInUse => "Another program listens there: stop it, or choose another with --listen.",
+            std::io::ErrorKind::PermissionDenied => "Ports below 1024 need root or CAP_NET_BIND_SERVICE.",
+            _ => "Choose an address of this machine with --listen.",
+        };
+        Error::new(Kind::Conflict, format!("cannot listen on {address}: {e}")).because(e).hint(hint)
+    })
+}
+
+/// `localhost:8080`; the port is left out where the scheme implies it. Behind TLS the port is the front's.
+fn with_port(domain: &str, scheme: &str, port: u16) -> String {
+    if scheme == "https" || port == 80 { domain.to_owned() } else { format!("{domain}:{port}") }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        memory_bytes: config.memory_mb << 20,
+        pids: config.pids,
+        cpu_percent: config.cpu_percent,
+        log_bytes: config.log_mb << 20,
+        ..Limits::default()
+    }
+}
+
+fn runner_options(config: &Config, dir: &DataDir, bun: PathBuf) -> Result<runner::Options> {
+    let steady = std::env::current_exe().internal("while looking for this program's own file")?;
+    Ok(runner::Options {
+        steady,
+        bun,
+        scratch: dir.tmp(),
+        uid_base: config.uid_base,
+        instance: sha256_hex(dir.root().as_os_str().as_encoded_bytes())[..16].to_owned(),
+        start_timeout: Duration::from_secs(config.start_timeout_seconds),
+        gate_timeout: Duration::from_secs(config.start_timeout_seconds + 5),
+        gate_waiters: 512,
+        drain_timeout: Duration::from_secs(config.drain_seconds),
+    })
+}
+
+fn proxy_options(config: &Config, editor_url: &str) -> proxy::Options {
+    proxy::Options {
+        max_body: config.max_body_mb << 20,
+        head_timeout: Duration::from_secs(60),
+        idle_timeout: Duration::from_secs(120),
+        scheme: config.scheme.clone(),
+        editor_url: editor_url.to_owned(),
+    }
+}

@@ -1,0 +1,174 @@
+// A Steady of its own, a real Chromium, and the checks every page must pass.
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, chmodSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
+export const OUT = join(ROOT, "tests/browser/out");
+export const PASSWORD = "correct horse battery staple";
+const PATIENCE = 60_000;
+
+let passed = 0;
+let failed = 0;
+
+/** Runs one check and goes on whatever happens, so that one run shows all that is wrong. */
+export async function check(name, act) {
+  try {
+    await act();
+    passed += 1;
+    console.log(`ok   ${name}`);
+    return true;
+  } catch (error) {
+    failed += 1;
+    console.log(`FAIL ${name}\n     ${String(error?.message ?? error).split("\n").slice(0, 12).join("\n     ")}`);
+    return false;
+  }
+}
+
+export function summary() {
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+export function assert(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+/** Polls until `look` gives something true. */
+export async function until(what, look) {
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const freePort = () =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+
+export class Steady {
+  static async start() {
+    const steady = new Steady();
+    steady.dir = mkdtempSync(join(tmpdir(), "steady-browser-"));
+    chmodSync(steady.dir, 0o711);
+    steady.data = join(steady.dir, "data");
+    steady.log = join(steady.dir, "server.log");
+    steady.port = await freePort();
+    steady.url = `http://localhost:${steady.port}`;
+    const log = openSync(steady.log, "a");
+    const program = process.env.STEADY_BIN ?? join(ROOT, "target/debug/steady");
+    assert(existsSync(program), `${program} is missing: run ./dev build`);
+    const flags = ["serve", "--data", steady.data, "--listen", `127.0.0.1:${steady.port}`, "--domain", "localhost"];
+    steady.child = spawn(program, flags, { stdio: ["ignore", log, log] });
+    steady.child.once("exit", (code) => (steady.exit = code ?? "a signal"));
+    steady.setup = await until("the set-up link is printed", () => {
+      if (steady.exit !== undefined) throw new Error(`the server ended with ${steady.exit}:\n${steady.said()}`);
+      return steady.said().split(/\s+/).find((word) => word.startsWith(steady.url) && word.includes("setup"));
+    });
+    return steady;
+  }
+
+  said() {
+    return readFileSync(this.log, "utf8");
+  }
+
+  app(label) {
+    return `http://${label}.localhost:${this.port}`;
+  }
+
+  async stop() {
+    if (this.exit === undefined) {
+      this.child.kill("SIGTERM");
+      await until("the server stops", () => this.exit !== undefined).catch(() => this.child.kill("SIGKILL"));
+    }
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** What a visitor gets; curl resolves `*.localhost` itself. */
+export const curl = (...args) => execFileSync("curl", ["-sS", "--max-time", "30", "--noproxy", "*", ...args], { encoding: "utf8" });
+
+export const launch = () =>
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+
+/** A page that remembers what went wrong in it. */
+export async function open(browser, { width, height, dark = false, phone = false }) {
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: dark ? "dark" : "light",
+    reducedMotion: "reduce",
+    isMobile: phone,
+    hasTouch: phone,
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  page.troubles = [];
+  page.on("pageerror", (error) => page.troubles.push(`script: ${error.message}`));
+  page.on("console", (message) => {
+    if (/Content Security Policy/i.test(message.text())) page.troubles.push(`CSP: ${message.text()}`);
+  });
+  page.on("response", (response) => {
+    const { hostname } = new URL(response.url());
+    if (response.status() >= 500 && hostname === "localhost") page.troubles.push(`${response.status()} ${response.url()}`);
+    if (hostname !== "localhost" && !hostname.endsWith(".localhost")) page.troubles.push(`third party: ${response.url()}`);
+  });
+  return page;
+}
+
+const AXE = readFileSync(join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8");
+const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+/** The page as it stands: accessible, no wider than the window, nothing blocked or broken. Keeps a picture. */
+export async function inspect(page, name) {
+  const size = page.viewportSize();
+  const label = `${name} at ${size.width} px`;
+  mkdirSync(OUT, { recursive: true });
+  await page.screenshot({ path: join(OUT, `${name}-${size.width}.png`) });
+  await check(`${label}: no accessibility violation`, async () => {
+    await page.evaluate(AXE);
+    const violations = await page.evaluate(async (tags) => {
+      // The preview is the user's own page.
+      const context = { exclude: [["#stage iframe"]] };
+      const { violations } = await window.axe.run(context, { runOnly: { type: "tag", values: tags }, iframes: false });
+      return violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.failureSummary?.split("\n")[1] ?? ""}`).join("; ")}`);
+    }, TAGS);
+    assert(violations.length === 0, violations.join("\n"));
+  });
+  await check(`${label}: nothing sticks out sideways`, async () => {
+    const over = await page.evaluate(() => document.scrollingElement.scrollWidth - innerWidth);
+    assert(over <= 0, `the page is ${over} px wider than the window`);
+  });
+  await check(`${label}: nothing blocked, nothing broken`, () => {
+    const troubles = page.troubles.splice(0);
+    assert(troubles.length === 0, troubles.join("\n"));
+  });
+}
+
+/** Replaces all that the code pane holds, and waits until the server has it. */
+export async function retype(page, text) {
+  await page.locator(".cm-content").click();
+  await page.keyboard.press("ControlOrMeta+a");
+  const saved = page.waitForResponse((r) => r.request().method() === "POST" && r.url().endsWith("/files"));
+  await page.keyboard.insertText(text);
+  const reply = await saved;
+  assert(reply.ok(), `the save was answered ${reply.status()}: ${await reply.text()}`);
+  await until("the page says it is saved", async () => (await page.locator("#save-state").getAttribute("data-s")) === "saved");
+}
+
+export const template = (path) => readFileSync(join(ROOT, "templates/projects", path), "utf8");

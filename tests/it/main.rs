@@ -1,0 +1,13 @@
+//! Journeys through the real program: real git, real curl, real Bun, real SQLite. Nothing is faked.
+// Tests wait for the real world, so they read the real time, and write files that may tear.
+#![allow(clippy::disallowed_methods)]
+
+mod support;
+
+mod cli;
+mod crash;
+mod curl;
+mod data;
+mod doors;
+mod git;
+mod serve;
