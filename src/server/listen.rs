@@ -88,7 +88,10 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let _ = stream.set_nodelay(true);
+        if let Err(error) = serve::tune(&stream) {
+            tracing::debug!(%peer, %error, "a connection ended before it began");
+            continue;
+        }
         let sites = sites.clone();
         let (closing, connections, is_open) = (closing.clone(), tasks.clone(), open.token());
         tasks.spawn("connection", async move {
