@@ -55,7 +55,10 @@ fn check_assets() {
     if manifest.exists() {
         return;
     }
-    assert!(env::var("PROFILE").as_deref() != Ok("release"), "a release build embeds the editor's scripts: run ./dev release");
+    assert!(
+        env::var("PROFILE").as_deref() != Ok("release"),
+        "a release build embeds the editor's scripts: run ./dev release"
+    );
     let made = fs::create_dir_all("static/dist").and_then(|()| fs::write(manifest, "{}"));
     println!("cargo::warning=the editor's scripts are not built: run ./dev build");
     if let Err(e) = made {

@@ -81,13 +81,4 @@ impl Apps {
         self.sweep_drafts().await?;
         self.purge_trash().await
     }
-
-    /// The project behind a row that must exist. For timed work.
-    pub(super) fn project_by_id(&self, id: i64) -> Result<Project> {
-        let row = self.store().read(|db| projects::by_id(db, id))?;
-        if row.deleted.is_some() {
-            return Err(Error::not_found("the project is deleted"));
-        }
-        self.project_of(row)
-    }
 }

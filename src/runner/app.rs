@@ -149,7 +149,7 @@ impl App {
             if inner.machine.open().is_some()
                 && let Some(child) = inner.child.clone()
             {
-                return Admission::Go(Upstream::new(child.version.clone(), 0, 0, Lease::new(&child.line)));
+                return Admission::Go(Upstream::new(self, &child, Lease::new(&child.line), 0, 0));
             }
             let Some(place) = inner.gate.enter() else { return Admission::Full };
             if inner.machine.phase == Phase::Asleep {
@@ -165,7 +165,7 @@ impl App {
             Ok(Ok(Ok((child, lease)))) => {
                 let gate_us = u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX);
                 let boot_us = child.boot_us().min(gate_us);
-                Admission::Go(Upstream::new(child.version.clone(), gate_us, boot_us, lease))
+                Admission::Go(Upstream::new(self, &child, lease, gate_us, boot_us))
             }
             Ok(Ok(Err(Refusal::Crashed))) => self.crashed(),
             Ok(Ok(Err(Refusal::Paused))) => Admission::Paused,
@@ -224,11 +224,11 @@ impl App {
     }
 
     /// A lease on the ready child, held or not: for a health check before the gate opens.
-    pub fn lease_anyway(&self) -> Option<Upstream> {
+    pub fn lease_anyway(self: &Arc<Self>) -> Option<Upstream> {
         let inner = self.lock();
         let child = inner.child.as_ref()?;
         matches!(inner.machine.phase, Phase::Ready { .. })
-            .then(|| Upstream::new(child.version.clone(), 0, child.boot_us(), Lease::new(&child.line)))
+            .then(|| Upstream::new(self, child, Lease::new(&child.line), 0, child.boot_us()))
     }
 
     /// Ends when a child without requests has been idle long enough; never for one that is always on.

@@ -74,7 +74,7 @@ impl Base {
             // The script's own `bun` inherits the wrapper by way of the environment.
             Entry::Script { name } => {
                 argv.extend(["run".into(), "--bun".into(), "--shell=bun".into(), "--silent".into(), name.clone()]);
-                set(&mut env, "BUN_OPTIONS", format!("--no-install --preload {}", text(&wrapper)));
+                set(&mut env, "BUN_OPTIONS", format!("--no-install --preload={}", text(&wrapper)));
             }
         }
         default(&mut env, "PORT", PORT);

@@ -335,5 +335,6 @@ impl Runner {
         for app in &all {
             app.until_down().await;
         }
+        self.0.common().cgroups.leave();
     }
 }

@@ -102,10 +102,6 @@ impl Running {
         self.pid
     }
 
-    pub fn group(&self) -> Option<&Group> {
-        self.group.as_ref()
-    }
-
     /// Waits for the main process; safe to cancel.
     pub async fn wait(&mut self) -> Ending {
         let status = self.child.wait().await;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::Kind;
 
 fn fixture() -> (tempfile::TempDir, Store) {
     let temp = tempfile::tempdir().unwrap();
@@ -71,7 +72,7 @@ fn broken_rules_have_their_kinds() {
     assert_eq!(error.kind, Kind::Internal);
     let missing =
         store.read(|db| db.query_row("SELECT id FROM users WHERE id = 9", [], |row| row.get::<_, i64>(0)).sql());
-    assert!(optional(missing).unwrap().is_none());
+    assert_eq!(missing.unwrap_err().kind, Kind::NotFound);
 }
 
 #[test]
