@@ -1,0 +1,9 @@
+//! The data plane with real Bun apps behind it and raw sockets before it.
+mod proxy {
+    mod apps;
+    mod pages;
+    #[path = "../runner/support.rs"]
+    #[allow(dead_code)]
+    mod runner_world;
+    mod support;
+}
