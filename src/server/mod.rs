@@ -114,6 +114,7 @@ impl Server {
             domains: domains.clone(),
             scheme: config.scheme.clone(),
             host: editor_host,
+            tasks: tasks.clone(),
         });
         let api = api::router(api::Ctx { apps: apps.clone(), accounts: accounts.clone(), repos, tasks: tasks.clone() });
         let service = listen::Sites::new(domains, api.merge(editor), proxy);
