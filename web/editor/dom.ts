@@ -8,6 +8,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(tag: K, props: Props =
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(props)) {
     if (typeof value === "function") node.addEventListener(key.slice(2), value);
+    else if (typeof value === "boolean" && key.startsWith("aria-")) node.setAttribute(key, String(value));
     else if (value === true) node.setAttribute(key, "");
     else if (value !== false && value !== null) node.setAttribute(key, String(value));
   }
