@@ -1,6 +1,6 @@
 //! At start: make good what a crash left, then register what is live. And the timed work of every minute.
 use super::{Apps, Project};
-use crate::base::{Error, Result, ResultExt as _};
+use crate::base::{Result, ResultExt as _};
 use crate::git::Oid;
 use crate::runner::AppKey;
 use crate::store::{apps, deploys, drafts, projects};
