@@ -1,4 +1,5 @@
 //! The data plane with real Bun apps behind it and raw sockets before it.
+#![allow(clippy::unwrap_used)] // in the helpers of tests, as in tests
 mod proxy {
     mod apps;
     mod pages;
