@@ -62,6 +62,8 @@ struct Inner {
     gate: Gate<Result<(Arc<Child>, Lease), Refusal>>,
     boots_ms: VecDeque<u64>,
     crashes: u64,
+    /// The last child crashed: the next start is a restart.
+    crashed: bool,
     last_crash: Option<Crash>,
     cold_starts: u64,
     requests: u64,
@@ -77,6 +79,7 @@ impl App {
             child: None,
             boots_ms: VecDeque::new(),
             crashes: 0,
+            crashed: false,
             last_crash: None,
             cold_starts: 0,
             requests: 0,
@@ -134,6 +137,7 @@ impl App {
         let mut inner = self.lock();
         if let Some(crash) = crash {
             inner.crashes += 1;
+            inner.crashed = true;
             inner.last_crash = Some(crash);
         }
         inner.child = None;
@@ -149,7 +153,7 @@ impl App {
             if inner.machine.open().is_some()
                 && let Some(child) = inner.child.clone()
             {
-                return Admission::Go(Upstream::new(child.version.clone(), 0, 0, Lease::new(&child.line)));
+                return Admission::Go(Upstream::new(self, &child, Lease::new(&child.line), 0, 0));
             }
             let Some(place) = inner.gate.enter() else { return Admission::Full };
             if inner.machine.phase == Phase::Asleep {
@@ -165,7 +169,7 @@ impl App {
             Ok(Ok(Ok((child, lease)))) => {
                 let gate_us = u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX);
                 let boot_us = child.boot_us().min(gate_us);
-                Admission::Go(Upstream::new(child.version.clone(), gate_us, boot_us, lease))
+                Admission::Go(Upstream::new(self, &child, lease, gate_us, boot_us))
             }
             Ok(Ok(Err(Refusal::Crashed))) => self.crashed(),
             Ok(Ok(Err(Refusal::Paused))) => Admission::Paused,
@@ -224,11 +228,11 @@ impl App {
     }
 
     /// A lease on the ready child, held or not: for a health check before the gate opens.
-    pub fn lease_anyway(&self) -> Option<Upstream> {
+    pub fn lease_anyway(self: &Arc<Self>) -> Option<Upstream> {
         let inner = self.lock();
         let child = inner.child.as_ref()?;
         matches!(inner.machine.phase, Phase::Ready { .. })
-            .then(|| Upstream::new(child.version.clone(), 0, child.boot_us(), Lease::new(&child.line)))
+            .then(|| Upstream::new(self, child, Lease::new(&child.line), 0, child.boot_us()))
     }
 
     /// Ends when a child without requests has been idle long enough; never for one that is always on.
@@ -280,6 +284,9 @@ impl App {
             Ok(child) => {
                 let child = Arc::new(child);
                 inner.child = Some(child.clone());
+                if std::mem::take(&mut inner.crashed) {
+                    self.logs.remark(&spec.version, "restarting after it ended by itself");
+                }
                 self.common.tasks.spawn("child", child::run(self.clone(), child, spec, self.logs.clone()));
             }
             Err(error) => {

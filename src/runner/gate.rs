@@ -38,14 +38,6 @@ impl<T> Gate<T> {
             let _ = waiter.send(with());
         }
     }
-
-    pub fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -61,7 +53,7 @@ mod tests {
             for act in acts {
                 match act {
                     0 | 1 => {
-                        let full = gate.len() == max;
+                        let full = gate.waiting.len() == max;
                         let place = gate.enter();
                         prop_assert_eq!(place.is_none(), full);
                         held.extend(place);
@@ -78,7 +70,7 @@ mod tests {
                         }
                     }
                 }
-                prop_assert_eq!(gate.len(), held.len());
+                prop_assert_eq!(gate.waiting.len(), held.len());
             }
         }
     }

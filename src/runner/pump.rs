@@ -81,16 +81,35 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
     let mut lines = Lines::new(redactor);
     let mut budget = Budget::default();
     let mut buffer = vec![0u8; 32 << 10];
+    let mut advised = false;
     loop {
-        let Ok(read @ 1..) = pipe.read(&mut buffer).await else { break };
+        let read = if budget.dropped == 0 {
+            pipe.read(&mut buffer).await
+        } else {
+            // What was dropped is said soon, also when nothing follows.
+            match tokio::time::timeout(Duration::from_secs(1), pipe.read(&mut buffer)).await {
+                Ok(read) => read,
+                Err(_) => {
+                    logs.add(Stream::Steady, &version, budget.dropped_line().into_iter().collect());
+                    budget.dropped = 0;
+                    continue;
+                }
+            }
+        };
+        let Ok(read @ 1..) = read else { break };
         let now = logs.clock().now();
         if let Some(dropped) = budget.renew(now) {
             logs.add(Stream::Steady, &version, vec![dropped]);
         }
         let mut kept = Vec::new();
         lines.push(&buffer[..read], &mut |line| budget.take(line, &mut kept));
+        let advise = !advised && stream == Stream::Err && kept.iter().any(|line| is_about_read_only(line));
         if !kept.is_empty() {
             logs.add(stream, &version, kept);
+        }
+        if advise {
+            advised = true;
+            logs.add(Stream::Steady, &version, vec![READ_ONLY.to_owned()]);
         }
         if let Some(wait) = budget.read(read as u64, now) {
             tokio::time::sleep(wait).await;
@@ -104,6 +123,21 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
     if let Some(dropped) = budget.dropped_line() {
         logs.add(Stream::Steady, &version, vec![dropped]);
     }
+}
+
+const READ_ONLY: &str = "the code folder is read-only: write to a relative path or into DATA_DIR, where files stay";
+
+/// Said once per child, because the system's own words do not say what to do instead.
+fn is_about_read_only(line: &str) -> bool {
+    [
+        "EROFS",
+        "attempt to write a readonly database",
+        "SQLITE_READONLY",
+        "SQLITE_CANTOPEN",
+        "unable to open database file",
+    ]
+    .iter()
+    .any(|sign| line.contains(sign))
 }
 
 /// What may still be kept in the second that runs.

@@ -70,8 +70,8 @@ impl Redactor {
         (out, at)
     }
 
-    /// A whole line, as text.
-    pub fn line(&self, text: &str) -> String {
+    #[cfg(test)]
+    fn line(&self, text: &str) -> String {
         String::from_utf8_lossy(&self.clean(text.as_bytes(), text.len()).0).into_owned()
     }
 }

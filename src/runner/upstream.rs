@@ -2,20 +2,27 @@
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request, Response, Uri};
+use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
+use super::Admission;
+use super::app::App;
+use super::child::Child;
+use super::supervisor::{ChildId, Phase};
 use crate::base::{Clock, Error, Millis, Result, ResultExt as _, Tasks};
 
 /// The child's socket, in a folder of its own.
 pub const SOCKET: &str = "http.sock";
+/// How long after its socket refused a child's death may go unnoticed.
+const DEATH_NOTICED: Duration = Duration::from_secs(1);
 /// Connections kept for the next request.
 const MAX_POOLED: usize = 128;
 
@@ -27,6 +34,8 @@ pub struct Upstream {
     pub gate_us: u64,
     pub boot_us: u64,
     lease: Lease,
+    app: Arc<App>,
+    child: ChildId,
 }
 
 /// Keeps the app counted as busy; hold it until the response (or upgraded connection) has ended.
@@ -47,40 +56,62 @@ pub struct Line {
 }
 
 impl Upstream {
-    pub(super) fn new(version: String, gate_us: u64, boot_us: u64, lease: Lease) -> Self {
-        Self { version, gate_us, boot_us, lease }
+    pub(super) fn new(app: &Arc<App>, child: &Child, lease: Lease, gate_us: u64, boot_us: u64) -> Self {
+        Self { version: child.version.clone(), gate_us, boot_us, lease, app: app.clone(), child: child.id }
     }
 
     /// Sends the request over a pooled or new connection. A request whose body was not consumed is sent
     /// again once when a pooled connection turns out to be dead. The lease must outlive the response body.
     /// Errors: `App` naming the stage (`connect`, `send`, `response head`).
-    pub async fn send(self, mut request: Request<Body>) -> Result<(Response<Incoming>, Lease)> {
+    pub async fn send(self, request: Request<Body>) -> Result<(Response<Incoming>, Lease)> {
+        let (app, child) = (self.app.clone(), self.child);
+        let (request, error) = match self.attempt(request).await {
+            Ok(done) => return Ok(done),
+            Err((error, Some(unsent))) => (unsent, error),
+            Err((error, None)) => return Err(error),
+        };
+        // It does not even accept: it has just died, and its end is about to be noticed. The request has
+        // not left, so it goes back to the gate.
+        let other = |phase| phase != Phase::Ready { child };
+        if !app.until(DEATH_NOTICED, other).await {
+            return Err(error);
+        }
+        match app.admit().await {
+            Admission::Go(upstream) => upstream.attempt(request).await.map_err(|(error, _)| error),
+            _ => Err(error),
+        }
+    }
+
+    async fn attempt(self, mut request: Request<Body>) -> std::result::Result<(Response<Incoming>, Lease), Unanswered> {
         let line = self.lease.0.clone();
         if let Some(path) = request.uri().path_and_query() {
             let path = Uri::from(path.clone());
             *request.uri_mut() = path;
         }
+        let mut left = false;
         if let Some(pooled) = line.pooled() {
             // What can be said again, should the connection turn out to have just closed.
-            let safe = matches!(
-                *request.method(),
-                Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
-            );
-            let again = (safe && request.body().is_end_stream()).then(|| replay(&request));
+            let again = (request.method().is_idempotent() && request.body().is_end_stream()).then(|| replay(&request));
             match line.exchange(pooled, request).await {
                 Ok(response) => return Ok((response, self.lease)),
                 Err((_, Some(unsent))) => request = unsent,
-                Err((_, None)) if again.is_some() => request = again.unwrap_or_default(),
-                Err((error, None)) => return Err(error),
+                Err((error, None)) => {
+                    left = true;
+                    request = again.ok_or((error, None))?;
+                }
             }
         }
-        let fresh = line.connect().await?;
-        match line.exchange(fresh, request).await {
-            Ok(response) => Ok((response, self.lease)),
-            Err((error, _)) => Err(error),
-        }
+        let sent = match line.connect().await {
+            Ok(fresh) => line.exchange(fresh, request).await,
+            Err(error) => Err((error, Some(request))),
+        };
+        // What left once may be what killed the child: the next child is spared.
+        sent.map(|response| (response, self.lease)).map_err(|(error, unsent)| (error, unsent.filter(|_| !left)))
     }
 }
+
+/// A failure, and the request if it never left.
+type Unanswered = (Error, Option<Request<Body>>);
 
 impl Lease {
     pub(super) fn new(line: &Arc<Line>) -> Self {
@@ -160,7 +191,7 @@ impl Line {
         &self,
         mut sender: SendRequest<Body>,
         request: Request<Body>,
-    ) -> std::result::Result<Response<Incoming>, (Error, Option<Request<Body>>)> {
+    ) -> std::result::Result<Response<Incoming>, Unanswered> {
         if let Err(e) = sender.ready().await {
             return Err((Error::app("send: the app closed the connection").because(e), Some(request)));
         }

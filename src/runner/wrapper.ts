@@ -1,57 +1,97 @@
 // Runs before the app, in the app's own process: the first server the app starts listens on the unix
-// socket Steady gives, whatever port it names. To the app all looks as if it had that port. No imports
-// at the top: each would slow every start.
+// socket that Steady gives, whatever port it names; to the app it looks as if it had that port.
+// node:http, node:https and with them Express and Fastify come by way of Bun.serve too. No imports:
+// each would slow every start.
 {
   const env = process.env;
   const socket = env.STEADY_SOCKET;
-  const code = env.STEADY_CODE ?? "/app";
+  // What the app starts in its turn must not take its place.
   delete env.STEADY_SOCKET;
-  delete env.STEADY_CODE;
   if (env.BUN_OPTIONS?.includes("wrapper.ts")) delete env.BUN_OPTIONS;
-  if (socket) install(socket, code);
+  if (socket) install(socket);
 
-  function install(socket: string, code: string) {
+  function install(socket: string) {
     let taken = false;
     let extra = 0;
 
-    /** The socket for the next server; only the first one is reached by visitors. */
-    function claim(what: string): string {
+    /** Where the next server listens. Visitors reach only the first. */
+    const claim = (port: number): string => {
       if (!taken) {
         taken = true;
         return socket;
       }
       extra++;
-      console.warn(`steady: a second server (${what}) is not reachable: an app has one address. Serve everything from the first.`);
+      console.warn(`steady: the server on port ${port} cannot be reached: an app has one address, and its first server has it.`);
       return `${socket}.${extra}`;
-    }
-
-    const asPort = (value: unknown): number => {
-      const port = Number(value ?? env.PORT ?? 3000);
-      return Number.isInteger(port) && port > 0 && port < 65536 ? port : Number(env.PORT) || 3000;
     };
 
-    // Bun.serve, and `export default { fetch }`, which Bun passes to it.
-    const serve = Bun.serve;
-    (Bun as any).serve = function (options: any) {
-      if (!options || typeof options !== "object" || options.unix) return serve.call(Bun, options);
-      const port = asPort(options.port ?? env.BUN_PORT);
+    const asked = (value: unknown): number => {
+      for (const candidate of [value, env.PORT, 3000]) {
+        const port = Number(candidate);
+        if (Number.isInteger(port) && port > 0 && port < 65536) return port;
+      }
+      return 3000;
+    };
+
+    const bun = Bun as any;
+
+    const serve = bun.serve;
+    bun.serve = function (options: any) {
+      if (!options || typeof options !== "object" || options.unix) return serve.call(bun, options);
+      const port = asked(options.port);
       const hostname = options.hostname ?? "localhost";
+      // A copy that keeps symbols, accessors and what a class has on its prototype.
       const own = Object.create(Object.getPrototypeOf(options), Object.getOwnPropertyDescriptors(options));
-      for (const key of ["port", "hostname", "reusePort", "ipv6Only", "tls"]) delete own[key];
-      own.unix = claim(`port ${port}`);
-      const server: any = serve.call(Bun, own);
+      for (const key of ["port", "hostname", "reusePort", "ipv6Only", "tls"]) {
+        Object.defineProperty(own, key, { value: undefined, configurable: true, writable: true });
+      }
+      Object.defineProperty(own, "unix", { value: claim(port), configurable: true, enumerable: true });
+      if (typeof options.fetch === "function" && !Object.hasOwn(own, "fetch")) {
+        Object.defineProperty(own, "fetch", { value: options.fetch, configurable: true, enumerable: true });
+      }
+      const server = serve.call(bun, own);
       const shown = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname;
-      for (const [key, value] of Object.entries({
+      const looks = {
         port,
         hostname,
         url: new URL(`http://${shown}:${port}/`),
         address: { address: "127.0.0.1", family: "IPv4", port },
-      })) {
-        try {
-          Object.defineProperty(server, key, { value, configurable: true, enumerable: true });
-        } catch {}
+      };
+      for (const [key, value] of Object.entries(looks)) {
+        Object.defineProperty(server, key, { value, configurable: true, enumerable: true });
       }
+      quiet();
       return server;
     };
+
+    /** Bun announces an exported server with an address that is not one; our log says `ready`. */
+    const quiet = () => {
+      const debug = console.debug;
+      const restore = () => {
+        if (console.debug === once) console.debug = debug;
+      };
+      const once = (...words: unknown[]) => {
+        restore();
+        if (!/^Started (development )?server/.test(String(words[0]))) debug(...words);
+      };
+      console.debug = once;
+      setImmediate(restore);
+    };
+
+    // node:net, for programs that speak HTTP by themselves.
+    const listen = bun.listen;
+    bun.listen = function (options: any) {
+      if (taken || !options || options.unix || options.fd !== undefined) return listen.call(bun, options);
+      const { port, hostname: _, tls: __, ...rest } = options;
+      return listen.call(bun, { ...rest, unix: claim(asked(port)) });
+    };
+
+    // An exported object that Bun itself does not serve, such as Elysia's without `listen`.
+    process.once("beforeExit", async () => {
+      if (taken) return;
+      const main = await import(Bun.main).catch(() => undefined);
+      const app = main?.default;
+      if (!taken && typeof app?.fetch === "function") bun.serve({ fetch: (request: Request) => app.fetch(request) });
+    });
   }
 }

@@ -1,2 +1,6 @@
+mod change;
+mod hostile;
 mod life;
+mod output;
+mod shapes;
 mod support;

@@ -88,6 +88,17 @@ impl World {
         }
     }
 
+    /// Stops all, and nothing may be left: no process, no group, no scratch folder.
+    pub async fn down(self) {
+        self.runner.stop_all().await;
+        assert_eq!(marked(&self.options.instance), Vec::<u32>::new(), "processes left");
+        assert!(self.tasks.drain(Duration::from_secs(5)).await, "tasks left");
+        let left = std::fs::read_dir(&self.options.scratch).expect("scratch").flatten();
+        let left: Vec<_> =
+            left.map(|e| e.file_name()).filter(|n| n.to_string_lossy().ends_with(char::is_numeric)).collect();
+        assert!(left.is_empty(), "scratch folders left: {left:?}");
+    }
+
     pub fn log(&self, spec: &LaunchSpec) -> Vec<String> {
         let logs = self.runner.logs(&spec.key).expect("registered");
         logs.tail(1000, None).expect("tail").into_iter().map(|l| l.text).collect()
@@ -95,8 +106,8 @@ impl World {
 
     /// Polls until the log has a line with this.
     pub async fn logged(&self, spec: &LaunchSpec, what: &str) {
-        eventually(&format!("{what:?} in {:?}", self.log(spec)), || self.log(spec).iter().any(|l| l.contains(what)))
-            .await;
+        let so_far: Vec<String> = self.log(spec).iter().take(30).map(|l| l.chars().take(100).collect()).collect();
+        eventually(&format!("{what:?} in {so_far:#?}"), || self.log(spec).iter().any(|l| l.contains(what))).await;
     }
 }
 

@@ -62,12 +62,20 @@ impl Cgroups {
         self.bases()
     }
 
+    /// Removes this instance's folders, if nothing lives there.
+    pub fn leave(&self) {
+        for base in self.bases() {
+            let _ = fs::remove_dir(base);
+        }
+    }
+
     /// A fresh group with its limits set. `None` where there are no groups.
     pub fn create(&self, name: &str, limits: &Limits) -> io::Result<Option<Group>> {
         let dirs: Vec<PathBuf> = self.bases().iter().map(|base| base.join(name)).collect();
         if dirs.is_empty() {
             return Ok(None);
         }
+        self.bases().iter().try_for_each(|base| make(base))?;
         let group = Group { v2: matches!(self, Self::V2 { .. }), dirs };
         let made = group.dirs.iter().try_for_each(|dir| match fs::create_dir(dir) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),

@@ -60,8 +60,20 @@ fn stubs(at: &Path, uid: u32) -> io::Result<()> {
     let put = |name: &str, text: &str| File::create(at.join("etc").join(name))?.write_all(text.as_bytes());
     put("passwd", &format!("root:x:0:0:::\napp:x:{uid}:{uid}::{}:/bin/sh\n", super::HOME))?;
     put("group", &format!("root:x:0:\napp:x:{uid}:\n"))?;
-    put("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
+    put("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")?;
+    let sh = at.join("bin/sh");
+    File::create(&sh)?.write_all(SH.as_bytes())?;
+    fs::set_permissions(sh, fs::Permissions::from_mode(0o755))?;
+    symlink("bun", at.join("bin/node"))?;
+    symlink("bun", at.join("bin/bunx"))
 }
+
+/// `sh -c TEXT` is Bun's own shell: scripts and `exec` work without a single program of the host.
+const SH: &str = "#!/bin/bun
+const at = process.argv.indexOf('-c');
+const run = Bun.spawnSync(['/bin/bun', 'exec', process.argv[at + 1] ?? ''], { stdio: ['inherit', 'inherit', 'inherit'] });
+process.exit(run.exitCode ?? 1);
+";
 
 fn bind_in(at: &Path, bind: &Bind) -> Result<(), Failure> {
     let name = bind.to.display();

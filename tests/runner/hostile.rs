@@ -1,0 +1,205 @@
+//! Programs that mean harm, and a server that dies.
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use steady::base::Progress;
+use steady::runner::{JobSpec, Limits, State};
+
+use super::support::*;
+
+/// True, with a word why, where there is no root to build with.
+fn no_root(world: &World) -> bool {
+    let without = world.runner.confinement().0 == "process-only";
+    if without {
+        eprintln!("skipped: this test needs root");
+    }
+    without
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_sees_only_its_own() {
+    let world = World::new();
+    if no_root(&world) {
+        return;
+    }
+    let code = "import fs from 'node:fs'; const out = {}; const t = (n, f) => { try { out[n] = f() } catch (e) { out[n] = e.code ?? String(e) } };
+        t('shadow', () => fs.readFileSync('/etc/shadow', 'utf8')); t('root', () => fs.readdirSync('/').sort().join()); t('uid', () => process.getuid() + ' ' + process.getgid() + ' ' + process.getgroups().join());
+        t('caps', () => fs.readFileSync('/proc/self/status', 'utf8').match(/Cap(Prm|Eff|Bnd|Inh|Amb):\\s*0+\\n/g).length); t('nnp', () => /NoNewPrivs:\\s*1/.test(fs.readFileSync('/proc/self/status', 'utf8')));
+        t('others', () => fs.readdirSync('/proc').filter(n => /^\\d+$/.test(n) && +n !== process.pid).length); t('fds', () => fs.readdirSync('/proc/self/fd').map(n => { try { return fs.readlinkSync('/proc/self/fd/' + n) } catch { return '' } }).filter(l => l.startsWith('/') && !l.startsWith('/app') && !l.startsWith('/dev/null') && !l.startsWith('/proc')).join());
+        t('code', () => fs.writeFileSync('/app/x', '')); t('bun', () => fs.writeFileSync('/bin/bun', '')); t('env', () => Object.keys(process.env).sort().join()); t('kill', () => process.kill(1, 0)); t('host', () => require('node:os').hostname());
+        t('tmp', () => fs.writeFileSync('/tmp/big', new Uint8Array(80 << 20)));
+        export default { fetch: () => Response.json(out) }";
+    let app = world.app("nosy", &[("index.ts", code)]);
+    world.runner.register(app.clone());
+    let (status, body) = world.get(&app, "/").await;
+    assert_eq!(status, 200, "{body}");
+    let uid = world.options.uid_base + app.uid_offset;
+    for expected in [
+        r#""shadow":"ENOENT""#.to_owned(),
+        r#""root":"app,bin,dev,etc,home,lib,lib64,proc,run,tmp,usr""#.to_owned(),
+        format!(r#""uid":"{uid} {uid} "#),
+        r#""caps":5"#.to_owned(),
+        r#""nnp":true"#.to_owned(),
+        r#""others":0"#.to_owned(),
+        r#""fds":"""#.to_owned(),
+        r#""code":"EROFS""#.to_owned(),
+        r#""bun":"E"#.to_owned(),
+        r#""kill":"E"#.to_owned(),
+        r#""host":"app""#.to_owned(),
+        r#""tmp":"ENOSPC""#.to_owned(),
+        r#""env":"DATA_DIR,HOME,LANG,NODE_ENV,PATH,PORT,STEADY_INSTANCE,TMPDIR""#.to_owned(),
+    ] {
+        assert!(body.contains(&expected), "{expected} in {body}");
+    }
+    world.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_and_processes_are_bounded() {
+    let world = World::new();
+    if world.runner.confinement().1.contains("not enforced") {
+        return eprintln!("skipped: this machine gives no cgroups");
+    }
+    let eats =
+        "export default { fetch: () => { const all = []; for (;;) all.push(new Uint8Array(8 << 20).fill(1)); } }";
+    let mut app = world.app("eats", &[("index.ts", eats)]);
+    app.limits.memory_bytes = 128 << 20;
+    world.runner.register(app.clone());
+    assert_eq!(world.get(&app, "/").await.0, 502);
+    world.logged(&app, "killed: out of memory").await;
+    let crash = world.runner.status(&app.key).expect("known").last_crash.expect("a crash");
+    assert_eq!(crash.ending, "signal 9 (out of memory)");
+
+    let forks = "const kids = []; let why = ''; for (let i = 0; i < 200; i++) { try { kids.push(Bun.spawn([process.execPath, '-e', 'setInterval(() => {}, 1e6)'])) } catch (e) { why = e.code; break } }
+        export default { fetch: () => new Response(kids.length + ' ' + why) }";
+    let mut app = world.app("forks", &[("index.ts", forks)]);
+    app.limits.pids = 40;
+    world.runner.register(app.clone());
+    // Bun itself may fall over when it gets no thread; what counts is that the machine does not.
+    let (status, body) = world.get(&app, "/").await;
+    assert!(status != 200 || body.ends_with("EAGAIN"), "{body}");
+    let count = marked(&world.options.instance).len();
+    assert!(count <= 40, "{count} processes");
+    world.runner.pause(&app.key).await;
+    eventually("its processes are gone", || marked(&world.options.instance).is_empty()).await;
+    world.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_dies_with_its_app_and_a_planted_socket_leads_nowhere() {
+    let world = World::new();
+    if no_root(&world) {
+        return;
+    }
+    let code = "const p = Bun.spawn([process.execPath, '-e', `Bun.spawn([process.execPath, '-e', 'setInterval(() => {}, 1e6)'], { detached: true }).unref()`], { detached: true, stdio: ['ignore', 'ignore', 'ignore'] }); p.unref();
+        export default { fetch: async () => { require('node:fs').unlinkSync('/run/steady/http.sock'); require('node:fs').symlinkSync('/var/run/docker.sock', '/run/steady/http.sock'); return new Response('planted', { headers: { connection: 'close' } }) } }";
+    let app = world.app("daemon", &[("index.ts", code)]);
+    world.runner.register(app.clone());
+    assert_eq!(world.get(&app, "/").await.1, "planted");
+    let (status, why) = world.get(&app, "/").await;
+    assert!(status == 502 && why.contains("connect") || why == "planted", "{status} {why}");
+    world.runner.pause(&app.key).await;
+    eventually("no process is left", || marked(&world.options.instance).is_empty()).await;
+    assert_eq!(world.runner.status(&app.key).expect("known").state, State::Paused);
+    world.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_as_home_content_and_a_timeout_of_a_job() {
+    let world = World::new();
+    let app = world.app("linked", &[("index.ts", "export default { fetch: () => new Response('x') }")]);
+    symlink("/etc", app.home.join("data")).expect("link");
+    world.runner.register(app.clone());
+    assert_eq!(world.get(&app, "/").await.0, 200);
+    assert!(std::fs::symlink_metadata(app.home.join("data")).expect("data").is_dir());
+    let job = JobSpec {
+        command: ["bun", "-e", "console.log('begun'); setInterval(() => {}, 1e6)"].map(str::to_owned).to_vec(),
+        cwd: app.code.clone(),
+        writable: vec![],
+        readable: vec![app.code.clone()],
+        env: vec![secret("TOKEN", "abcdefgh")],
+        limits: Limits::default(),
+        uid_offset: 901,
+        timeout: Duration::from_millis(700),
+    };
+    let report = world.runner.job(job, &Progress::silent()).await.expect("runs");
+    assert!(!report.success && report.ending == "timed out after 0.7 s", "{report:?}");
+    assert_eq!(report.tail, ["begun"]);
+    world.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copying_a_home_is_a_job() {
+    let world = World::new();
+    let code = "import { Database } from 'bun:sqlite'; const db = new Database('app.sqlite'); db.run('PRAGMA journal_mode=WAL'); db.run('CREATE TABLE IF NOT EXISTS t(x)'); db.run('INSERT INTO t VALUES (42)');
+        export default { fetch: () => Response.json(db.query('SELECT x FROM t').all()) }";
+    let app = world.app("source", &[("index.ts", code)]);
+    world.runner.register(app.clone());
+    assert_eq!(world.get(&app, "/").await.1, r#"[{"x":42}]"#);
+    let to = world.dir.path().join("copy");
+    std::fs::create_dir(&to).expect("folder");
+    let text = |p: &std::path::Path| p.to_string_lossy().into_owned();
+    let job = |max: &str| JobSpec {
+        command: vec!["steady".into(), "copy-home".into(), text(&app.home), text(&to), max.into()],
+        cwd: to.clone(),
+        writable: vec![app.home.clone(), to.clone()],
+        readable: vec![],
+        env: vec![],
+        limits: Limits::default(),
+        uid_offset: app.uid_offset,
+        timeout: Duration::from_secs(20),
+    };
+    let small = world.runner.job(job("10"), &Progress::silent()).await.expect("runs");
+    assert!(!small.success && small.tail[0].contains("too large"), "{small:?}");
+    let report = world.runner.job(job("100000000"), &Progress::silent()).await.expect("runs");
+    assert!(report.success, "{report:?}");
+    let mut twin = world.app("twin", &[("index.ts", code)]);
+    twin.home = to.clone();
+    world.runner.register(twin.clone());
+    assert_eq!(world.get(&twin, "/").await.1, r#"[{"x":42},{"x":42}]"#, "the copy, and one of its own");
+    world.down().await;
+}
+
+/// Run by the test below in a process of its own.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a helper of `a_killed_server_leaves_no_orphan`"]
+async fn server_to_be_killed() {
+    let world = World::with(|o| o.instance = std::env::var("TEST_INSTANCE").expect("set by the test"));
+    let app = world.app("orphan", &[("index.ts", "export default { fetch: () => new Response('x') }")]);
+    world.runner.register(app.clone());
+    assert_eq!(world.get(&app, "/").await.0, 200);
+    println!("SCRATCH={}", world.options.scratch.display());
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_leaves_no_orphan() {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    let instance = format!("kill-{}", steady::base::secret::random_token(6));
+    let me = std::env::current_exe().expect("own path");
+    let mut server = tokio::process::Command::new(me)
+        .args(["--ignored", "--nocapture", "--exact", "runner::hostile::server_to_be_killed"])
+        .env("TEST_INSTANCE", &instance)
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("started");
+    let mut lines = BufReader::new(server.stdout.take().expect("piped")).lines();
+    let up = async { while !lines.next_line().await.expect("line").expect("not ended").starts_with("SCRATCH=") {} };
+    tokio::time::timeout(Duration::from_secs(30), up).await.expect("it comes up");
+    assert!(!marked(&instance).is_empty());
+    server.kill().await.expect("killed");
+    eventually("its children die with it", || marked(&instance).is_empty()).await;
+    // What carries the mark and outlived it is ended by the next start; others are not.
+    let mark = |name: &str| {
+        std::process::Command::new("sleep").arg("1000").env("STEADY_INSTANCE", name).spawn().expect("started")
+    };
+    let (mut left, mut other) = (mark(&instance), mark("another"));
+    let world = World::with(|o| o.instance = instance.clone());
+    let status = left.wait().expect("ended");
+    assert!(!status.success());
+    assert!(other.try_wait().expect("asked").is_none(), "another instance's process lives");
+    other.kill().expect("killed");
+    other.wait().expect("ended");
+    world.down().await;
+}
