@@ -40,6 +40,7 @@ fn embed_bun() {
     let level = env::var("STEADY_BUN_ZSTD").ok().and_then(|l| l.parse().ok()).unwrap_or(12);
     let packed = zstd::encode_all(bytes.as_slice(), level).expect("Bun can be packed");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("bun.zst");
+    #[allow(clippy::disallowed_methods)] // cargo runs this again when it was torn
     fs::write(out, packed).expect("the packed Bun can be written");
     let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes));
     println!("cargo::rustc-env=STEADY_BUN_SHA256={hash}");

@@ -45,7 +45,7 @@ async fn logs(State(ctx): State<Ctx>, at: At<Inspect>, Args(args): Args<LogArgs>
         return Ok(Json(logs.tail(n, args.after)?).into_response());
     }
     let (send, receive) = mpsc::channel(256);
-    let stopping = ctx.tasks.stopping();
+    let stopping = ctx.tasks.hanging_up();
     ctx.tasks.spawn("api follow", async move {
         if let Err(error) = follow(&logs, n, args.after, &send, stopping).await {
             tracing::warn!(?error, "a log could not be followed");

@@ -1,18 +1,14 @@
 //! At start: make good what a crash left, then register what is live. And the timed work of every minute.
 use super::{Apps, Project};
-use crate::base::fs::remove_tree;
-use crate::base::{Error, Result, ResultExt as _};
+use crate::base::{Result, ResultExt as _};
 use crate::git::Oid;
 use crate::runner::AppKey;
 use crate::store::{apps, deploys, drafts, projects};
 
 impl Apps {
-    /// Before anything serves: leftovers removed, unfinished deploys marked, refs reconciled with what is live,
+    /// Before anything serves: unfinished deploys marked, refs reconciled with what is live,
     /// live versions registered, routes built.
     pub async fn boot(&self) -> Result<()> {
-        for entry in std::fs::read_dir(self.dir().tmp()).internal("while sweeping tmp")?.flatten() {
-            remove_tree(&entry.path()).internal("while sweeping tmp")?;
-        }
         self.repos().sweep()?;
         let now = self.clock().now();
         let interrupted = self.store().write(|db| deploys::fail_interrupted(db, now))?;

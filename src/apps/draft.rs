@@ -116,8 +116,9 @@ impl Apps {
         let spec = JobSpec {
             command: vec!["steady".into(), "copy-home".into(), path(&from), path(to), COPY_LIMIT.to_string()],
             cwd: to.to_owned(),
-            writable: vec![to.to_owned()],
-            readable: vec![from.clone()],
+            // Reading a WAL database takes writing its shared-memory file.
+            writable: vec![from, to.to_owned()],
+            readable: vec![],
             env: vec![],
             limits: self.options().limits,
             uid_offset: app_uid(app)?,

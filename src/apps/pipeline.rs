@@ -48,10 +48,10 @@ impl Apps {
         if let Err(error) = outcome {
             return Err(self.note_failure(project, &row, version, error, &record));
         }
+        // The last stage ended after the commit point, so its time is added now.
+        self.store().write(|db| deploys::set_stages(db, row.id, &record.stages_json()))?;
         self.drop_old_versions(project.app);
-        let view = self.deploy_view(project, row.id)?;
-        progress.line(view.url.clone());
-        Ok(view)
+        self.deploy_view(project, row.id)
     }
 
     async fn attempt(

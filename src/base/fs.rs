@@ -86,9 +86,16 @@ impl DataDir {
     pub fn trash(&self) -> PathBuf {
         self.root.join("trash")
     }
-    /// Swept at every start.
+    /// Cleared at every start.
     pub fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+    /// Removes what an earlier run left there. Before any engine starts: they keep things of their own there.
+    pub fn clear_tmp(&self) -> Result<()> {
+        for entry in fs::read_dir(self.tmp()).internal("while clearing tmp")?.flatten() {
+            remove_tree(&entry.path()).internal("while clearing tmp")?;
+        }
+        Ok(())
     }
     /// A fresh folder under `tmp/`, removed when dropped unless [`TempDir::keep`] was called.
     pub fn temp_dir(&self) -> Result<TempDir> {

@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    hang_up: CancellationToken,
 }
 
 impl Tasks {
@@ -36,7 +37,19 @@ impl Tasks {
     }
 
     pub fn stop(&self) {
+        self.hang_up.cancel();
         self.stop.cancel();
+    }
+
+    /// A token that is cancelled when draining begins, before [`Tasks::stopping`]: for responses that
+    /// would otherwise never end, such as a followed log.
+    pub fn hanging_up(&self) -> CancellationToken {
+        self.hang_up.clone()
+    }
+
+    /// Ends endless responses; everything else may finish.
+    pub fn hang_up(&self) {
+        self.hang_up.cancel();
     }
 
     /// Tells all to stop and waits; false if some were still running at the deadline.

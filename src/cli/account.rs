@@ -18,7 +18,7 @@ pub fn login(server: Option<&str>, global: &Global) -> Done {
     if is_open_wire(&url) {
         out::note(&format!("note: {url} is not encrypted: whoever is on the way can read the token"));
     }
-    let token = match &global.token {
+    let token = match global.token.as_ref().filter(|token| !token.trim().is_empty()) {
         Some(token) => Secret::new(token.clone()),
         None => {
             out::note(&format!("Make a token on your account page at {url}, and paste it here."));

@@ -136,7 +136,7 @@ pub fn export(app: &App, output: Option<&Path>, global: &Global) -> Done {
         return Ok(());
     }
     let name = PathBuf::from(format!("{}.tar.gz", project.project));
-    let path = output.unwrap_or(&name);
+    let path = &std::path::absolute(output.unwrap_or(&name)).map_err(Fail::io("the export's path"))?;
     // A half export must not pass for a whole one, nor replace an older whole one.
     let part = path.with_added_extension("part");
     let result = std::fs::File::create(&part).map_err(Fail::io(part.display())).and_then(|mut file| {

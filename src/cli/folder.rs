@@ -32,7 +32,7 @@ pub fn clone(project: &str, dir: Option<&Path>, global: &Global) -> Done {
         .arg(dir)
         .env("STEADY_URL", &session.url)
         .env("GIT_TERMINAL_PROMPT", "0");
-    if let Some(token) = &global.token {
+    if let Some(token) = global.token.as_ref().filter(|token| !token.trim().is_empty()) {
         git.env("STEADY_TOKEN", token);
     }
     if global.json {

@@ -33,10 +33,16 @@ pub fn error(fail: &Fail) {
     let Some(message) = &fail.message else { return };
     let colour = io::stderr().is_terminal() && wants_colour();
     let (red, cyan, off) = if colour { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
-    note(&format!("{red}error:{off} {}", clean(message)));
+    note(&labelled(&format!("{red}error:{off}"), message));
     if let Some(hint) = &fail.hint {
-        note(&format!("{cyan}hint:{off} {}", clean(hint)));
+        note(&labelled(&format!("{cyan}hint:{off}"), hint));
     }
+}
+
+/// Lines after the first (an app's last words, say) are indented, so that none can pass for one of ours.
+fn labelled(label: &str, text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(clean).collect();
+    format!("{label} {}", lines.join("\n      "))
 }
 
 fn wants_colour() -> bool {
@@ -151,6 +157,11 @@ mod tests {
         assert_eq!(clean("user\u{202e}txt"), "usertxt");
         assert_eq!(clean("plain ü text"), "plain ü text");
         assert_eq!(clean("\x1b["), "");
+    }
+
+    #[test]
+    fn a_longer_hint_keeps_its_lines() {
+        assert_eq!(labelled("hint:", "a\n\x1b[1m  at x\n"), "hint: a\n        at x");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub fn watch(body: Body) -> Done<DeployView> {
     let mut last = None;
     client::lines(body, |mut value| match value.get("type").and_then(Value::as_str) {
         Some("result") => {
+            stages.forget(value["deploy"]["url"].as_str());
             last = Some(serde_json::from_value::<DeployView>(value["deploy"].take()).map_err(|e| e.to_string()));
             Ok(false)
         }
@@ -57,11 +58,13 @@ fn failure(error: &Value) -> Fail {
 /// On a terminal a spinner with the running stage; elsewhere a plain line per finished stage.
 struct Stages {
     spinner: Option<ProgressBar>,
+    /// The newest line, not yet shown: the last one may be the URL, which is printed by itself.
+    held: Option<String>,
 }
 
 impl Stages {
     fn new() -> Self {
-        Self { spinner: None }
+        Self { spinner: None, held: None }
     }
 
     fn show(&mut self, event: ProgressEvent) {
@@ -79,16 +82,27 @@ impl Stages {
                 out::note(&format!("  {:<12} {}", out::clean(&name), out::millis(ms)));
             }
             ProgressEvent::Line { text } => {
-                let text = format!("  {}", out::clean(&text));
-                match &self.spinner {
-                    Some(spinner) => spinner.suspend(|| out::note(&text)),
-                    None => out::note(&text),
-                }
+                self.flush();
+                self.held = Some(text);
             }
         }
     }
 
+    fn forget(&mut self, url: Option<&str>) {
+        self.held.take_if(|line| Some(line.as_str()) == url);
+    }
+
+    fn flush(&mut self) {
+        let Some(text) = self.held.take() else { return };
+        let text = format!("  {}", out::clean(&text));
+        match &self.spinner {
+            Some(spinner) => spinner.suspend(|| out::note(&text)),
+            None => out::note(&text),
+        }
+    }
+
     fn end(&mut self) {
+        self.flush();
         if let Some(spinner) = self.spinner.take() {
             spinner.finish_and_clear();
         }

@@ -59,7 +59,7 @@ fn events(ctx: &Ctx, logs: Logs, headers: &HeaderMap) -> Result<Response> {
     // Following begins before the tail is read, so that no line falls between; repeats are skipped by number.
     let follow = logs.follow();
     let waiting = logs.tail(TAIL, last)?.into();
-    let tail = Tail { logs, follow, waiting, last, stop: ctx.tasks.stopping() };
+    let tail = Tail { logs, follow, waiting, last, stop: ctx.tasks.hanging_up() };
     let lines = futures_util::stream::unfold(tail, |mut tail| async {
         let line = tail.next().await?;
         let event = Event::default().id(line.seq.to_string());

@@ -22,12 +22,22 @@ pub fn bytes(n: impl Borrow<u64>) -> String {
     if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
 }
 
+/// A limit, which people set in powers of two: `512 MiB`.
+pub fn limit(n: impl Borrow<u64>) -> String {
+    match *n.borrow() {
+        n if n >= 1 << 30 && n.trailing_zeros() >= 30 => format!("{} GiB", n >> 30),
+        n if n >= 1 << 20 => format!("{} MiB", n >> 20),
+        n => bytes(n),
+    }
+}
+
 /// `340 ms`, `2.1 s`, `3 min`.
 pub fn ms(n: impl Borrow<u64>) -> String {
     match *n.borrow() {
         n if n < 1000 => format!("{n} ms"),
         n if n < 60_000 => format!("{:.1} s", n as f64 / 1000.0),
-        n => format!("{} min", n / 60_000),
+        n if n < 7_200_000 => format!("{} min", n / 60_000),
+        n => format!("{} h", n / 3_600_000),
     }
 }
 
@@ -156,6 +166,8 @@ mod tests {
         assert_eq!(bytes(1234), "1.2 kB");
         assert_eq!(bytes(512_000_000), "512 MB");
         assert_eq!(bytes(999_600), "1.0 MB");
+        assert_eq!(limit(512 << 20u64), "512 MiB");
+        assert_eq!(limit(2u64 << 30), "2 GiB");
         assert_eq!(ms(12), "12 ms");
         assert_eq!(ms(2130), "2.1 s");
         assert_eq!(us(0), "–");

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::show;
+use crate::http::problem;
 use crate::base::{Error, Progress, Result, ResultExt as _, Tasks};
 
 /// Lines that wait for a slow browser; more are left out, since only the last one is a promise.
@@ -60,7 +61,7 @@ where
 
 /// The error as scripts read it, the same shape as `http::problem::json`.
 fn wire(error: &Error) -> serde_json::Value {
-    json!({ "kind": format!("{:?}", error.kind), "message": show::public(error), "hint": error.hint })
+    json!({ "kind": problem::word(error.kind), "message": show::public(error), "hint": error.hint })
 }
 
 fn line(value: &impl Serialize) -> Bytes {

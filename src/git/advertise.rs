@@ -40,11 +40,9 @@ impl Repo {
         let refs = self.public_refs()?;
         let main = refs.iter().find(|r| r.name == "refs/heads/main");
         let mut abilities = if service == Service::UploadPack { UPLOAD } else { RECEIVE }.to_owned();
-        if service == Service::UploadPack {
-            if let Some(main) = main {
-                abilities.push_str(" symref=HEAD:refs/heads/main");
-                lines.push(format!("{} HEAD", main.id));
-            }
+        if let (Some(main), Service::UploadPack) = (main, service) {
+            abilities.push_str(" symref=HEAD:refs/heads/main");
+            lines.push(format!("{} HEAD", main.id));
         }
         for r in &refs {
             lines.push(format!("{} {}", r.id, r.name));

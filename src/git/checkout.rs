@@ -4,9 +4,10 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::tree::{DEPTH, EXECUTABLE, FOLDER, LINK, SUBMODULE};
 use super::{CheckoutLimits, CheckoutReport, Oid, Repo};
@@ -28,7 +29,8 @@ struct Export<'a> {
 }
 
 struct Link {
-    folder: OwnedFd,
+    /// Relative to the root.
+    folder: PathBuf,
     name: CString,
     target: Vec<u8>,
 }
@@ -43,21 +45,26 @@ impl Repo {
         let odb = self.git.odb().internal("while checking out")?;
         let mut export =
             Export { repo: self, odb, limits, report: CheckoutReport::default(), links: Vec::new(), entries: 0 };
-        export.folder(&root, tree, "", 0)?;
+        export.folder(&root, tree, Path::new(""), 0)?;
         for link in std::mem::take(&mut export.links) {
-            rustix::fs::symlinkat(&link.target[..], &link.folder, &link.name).internal("while writing a link")?;
+            let folder = if link.folder.as_os_str().is_empty() { Path::new(".") } else { &link.folder };
+            let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+            rustix::fs::openat2(&root, folder, folder_flags(), Mode::empty(), inside)
+                .and_then(|folder| rustix::fs::symlinkat(&link.target[..], &folder, &link.name))
+                .internal("while writing a link")?;
         }
         Ok(export.report)
     }
 }
 
 impl Export<'_> {
-    fn folder(&mut self, at: &OwnedFd, tree: Oid, prefix: &str, depth: usize) -> Result<()> {
+    fn folder(&mut self, at: &OwnedFd, tree: Oid, path: &Path, depth: usize) -> Result<()> {
         if depth > DEPTH {
             return Err(too_large(format!("folders are nested deeper than {DEPTH} levels")));
         }
         for entry in &self.repo.tree(tree)? {
-            let shown = format!("{prefix}{}", String::from_utf8_lossy(entry.name_bytes()));
+            let inner = path.join(std::ffi::OsStr::from_bytes(entry.name_bytes()));
+            let shown = inner.display().to_string();
             // Packs are checked when they come in; this is the second lock on the same door.
             let plain = super::fsck::name(entry.name_bytes(), entry.filemode() == LINK);
             let Some(name) = CString::new(entry.name_bytes()).ok().filter(|_| plain.is_ok()) else {
@@ -72,9 +79,9 @@ impl Export<'_> {
                     let inside = rustix::fs::openat(at, &name, folder_flags(), Mode::empty())
                         .internal("while making a folder")?;
                     rustix::fs::fchmod(&inside, Mode::from_raw_mode(0o755)).internal("while making a folder")?;
-                    self.folder(&inside, entry.id(), &format!("{shown}/"), depth + 1)?;
+                    self.folder(&inside, entry.id(), &inner, depth + 1)?;
                 }
-                LINK => self.link(at.as_fd(), name, entry.id(), &shown, depth)?,
+                LINK => self.link(path, name, entry.id(), &shown, depth)?,
                 SUBMODULE => self.note(format!("{shown} is a submodule, which Steady does not fetch: left out")),
                 mode => self.file(at.as_fd(), &name, entry.id(), mode == EXECUTABLE)?,
             }
@@ -95,7 +102,7 @@ impl Export<'_> {
         rustix::fs::fchmod(&file, mode).internal("while writing a file")
     }
 
-    fn link(&mut self, at: BorrowedFd<'_>, name: CString, blob: Oid, shown: &str, depth: usize) -> Result<()> {
+    fn link(&mut self, folder: &Path, name: CString, blob: Oid, shown: &str, depth: usize) -> Result<()> {
         let (size, _) = self.odb.read_header(blob).internal("while reading a link")?;
         let blob =
             (size <= TARGET).then(|| self.repo.git.find_blob(blob)).transpose().internal("while reading a link")?;
@@ -106,11 +113,7 @@ impl Export<'_> {
         }
         self.report.files += 1;
         self.count(size as u64)?;
-        self.links.push(Link { folder: at.try_clone_to_owned().internal("while writing a link")?, name, target });
-        // Each waiting link holds a descriptor.
-        if self.links.len() > 500 {
-            return Err(too_large("there are more than 500 links".to_owned()));
-        }
+        self.links.push(Link { folder: folder.to_owned(), name, target });
         Ok(())
     }
 

@@ -144,10 +144,8 @@ pub(super) fn fetch(repo: &Repo, source: &Source, options: &Options, progress: &
     let bytes = incoming.receive(&mut pack, options.max_pack)?;
     progress.line(format!("received {} KiB", bytes.div_ceil(1024)));
     incoming.store(repo)?;
-    for (name, id) in &remote.refs {
-        repo.set_ref(name, None, Some(*id), "import")?;
-    }
-    Ok(())
+    let refs: Vec<(&str, Oid)> = remote.refs.iter().map(|(name, id)| (name.as_str(), *id)).collect();
+    repo.add_new_refs(&refs, "import")
 }
 
 fn unreachable(e: ureq::Error) -> Error {

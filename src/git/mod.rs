@@ -8,6 +8,7 @@ mod locks;
 mod merge;
 mod objects;
 mod pack_write;
+mod packed_refs;
 pub mod pktline;
 mod prescan;
 mod receive_pack;
@@ -16,12 +17,17 @@ mod refs;
 mod repo;
 mod sideband;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod upload_pack;
 mod walk;
 
 use std::path::PathBuf;
 
+/// A client that is not git's own, for tests of the host.
+#[cfg(test)]
+pub(crate) use git2 as other_client;
 pub use git2::Oid;
 use serde::Serialize;
 

@@ -1,5 +1,4 @@
 //! Reading objects in Rust: what the wire's side of this module uses instead of libgit2.
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -32,10 +31,6 @@ impl Objects {
         handle.prevent_pack_unload();
         handle.set_pack_cache(|| Box::new(Cache::default()));
         Ok(Self { handle })
-    }
-
-    pub(super) fn inner(&self) -> &gix_odb::Handle {
-        &self.handle
     }
 
     pub(super) fn exists(&self, id: &oid) -> bool {
@@ -140,8 +135,15 @@ pub(super) fn tree_entries(mut data: &[u8]) -> impl Iterator<Item = Result<TreeE
 /// Decoded bases of delta chains, forgotten all at once when there are too many.
 #[derive(Default)]
 struct Cache {
-    map: RefCell<HashMap<(u32, u64), (Vec<u8>, Kind, usize)>>,
+    /// By pack and offset.
+    map: HashMap<(u32, u64), Decoded>,
     bytes: usize,
+}
+
+struct Decoded {
+    data: Vec<u8>,
+    kind: Kind,
+    compressed: usize,
 }
 
 impl gix_pack::cache::DecodeEntry for Cache {
@@ -149,20 +151,19 @@ impl gix_pack::cache::DecodeEntry for Cache {
         if data.len() > CACHE / 8 {
             return;
         }
-        let map = self.map.get_mut();
         if self.bytes + data.len() > CACHE {
-            map.clear();
+            self.map.clear();
             self.bytes = 0;
         }
         self.bytes += data.len();
-        map.insert((pack, offset), (data.to_vec(), kind, compressed));
+        self.map.insert((pack, offset), Decoded { data: data.to_vec(), kind, compressed });
     }
 
     fn get(&mut self, pack: u32, offset: u64, out: &mut Vec<u8>) -> Option<(Kind, usize)> {
-        let (data, kind, compressed) = self.map.get_mut().get(&(pack, offset))?;
+        let found = self.map.get(&(pack, offset))?;
         out.clear();
-        out.extend_from_slice(data);
-        Some((*kind, *compressed))
+        out.extend_from_slice(&found.data);
+        Some((found.kind, found.compressed))
     }
 }
 

@@ -55,7 +55,10 @@ impl Repo {
         let voice = Voice::start(out, asked.bands)?;
         let unpacked = if asked.updates.iter().any(|u| u.new.is_some()) { self.unpack(input) } else { Ok(()) };
         let verdicts = match &unpacked {
-            Err(_) => vec![Some("unpacker error".to_owned()); asked.updates.len()],
+            Err(error) => {
+                error.hint.iter().for_each(|hint| voice.progress().line(hint));
+                vec![Some("unpacker error".to_owned()); asked.updates.len()]
+            }
             Ok(()) => {
                 let _held = lock();
                 self.settle(who, &asked, &voice, decide)?
@@ -107,19 +110,34 @@ impl Repo {
         }
         let signature = super::repo::signature(who)?;
         if asked.atomic {
-            if let Err(error) = self.set_refs(updates, &signature, "push") {
+            if let Err(error) = self.move_refs(updates, &signature, "push") {
                 verdicts.fill(Some(error.public));
             }
-            return Ok(verdicts);
-        }
-        for (update, verdict) in updates.iter().zip(&mut verdicts) {
-            if verdict.is_none()
-                && let Err(error) = self.set_refs(std::slice::from_ref(update), &signature, "push")
-            {
-                *verdict = Some(error.public);
+        } else {
+            let packed = self.add_tags_packed(updates, &mut verdicts);
+            for (update, verdict) in updates.iter().zip(&mut verdicts).filter(|(_, verdict)| verdict.is_none()) {
+                if packed && new_tag(update) {
+                    continue;
+                }
+                let moved = self.move_refs(std::slice::from_ref(update), &signature, "push");
+                *verdict = moved.err().map(|error| error.public);
             }
         }
+        self.sync_refs(updates.iter().zip(&verdicts).filter(|(_, v)| v.is_none()).map(|(u, _)| u.name.as_str()))?;
         Ok(verdicts)
+    }
+
+    /// A push of many new tags is one write; false when there are few.
+    fn add_tags_packed(&self, updates: &[RefUpdate], verdicts: &mut [Verdict]) -> bool {
+        let all = updates.iter().zip(&mut *verdicts).filter(|(u, v)| v.is_none() && new_tag(u));
+        let (tags, open): (Vec<_>, Vec<_>) = all.filter_map(|(u, v)| Some(((u.name.as_str(), u.new?), v))).unzip();
+        if tags.len() < super::packed_refs::MANY {
+            return false;
+        }
+        if let Err(error) = self.add_packed(&tags) {
+            open.into_iter().for_each(|verdict| *verdict = Some(error.public.clone()));
+        }
+        true
     }
 
     /// All that can be said against a ref without asking anybody.
@@ -162,6 +180,10 @@ impl Repo {
         }
         Ok(verdicts)
     }
+}
+
+fn new_tag(update: &RefUpdate) -> bool {
+    update.old.is_none() && update.name.starts_with("refs/tags/")
 }
 
 /// `refs/heads/a/b` → `refs/heads/a`, `refs/heads`, …

@@ -1,8 +1,12 @@
 //! Reading and moving refs.
+use std::path::Path;
+
 use git2::ErrorCode;
 
 use super::{Oid, Repo, ref_name};
 use crate::base::{Error, Kind, Result, ResultExt as _};
+
+const MAIN: &str = "refs/heads/main";
 
 /// A ref as clients see it.
 #[derive(Clone, Debug)]
@@ -73,11 +77,21 @@ impl Repo {
             },
         }
         .map_err(|e| conflict(name, e))?;
-        self.sync_ref(name)
+        self.sync_refs(std::iter::once(name))
     }
 
-    /// Moves all of them or none. Errors as [`Repo::set_ref`].
-    pub(super) fn set_refs(&self, updates: &[super::RefUpdate], who: &git2::Signature<'_>, why: &str) -> Result<()> {
+    /// Fills a fresh repository. Main, and few of them, get a reflog.
+    pub(super) fn add_new_refs(&self, refs: &[(&str, Oid)], why: &str) -> Result<()> {
+        let (main, mut others): (Vec<_>, Vec<_>) = refs.iter().copied().partition(|(name, _)| *name == MAIN);
+        if others.len() >= super::packed_refs::MANY {
+            self.add_packed(&others)?;
+            others.clear();
+        }
+        others.into_iter().chain(main).try_for_each(|(name, id)| self.set_ref(name, None, Some(id), why))
+    }
+
+    /// Moves all of them or none. Not durable before [`Repo::sync_refs`]. Errors as [`Repo::set_ref`].
+    pub(super) fn move_refs(&self, updates: &[super::RefUpdate], who: &git2::Signature<'_>, why: &str) -> Result<()> {
         let mut all = self.git.transaction().internal("while beginning a ref transaction")?;
         for update in updates {
             all.lock_ref(&update.name).map_err(|e| conflict(&update.name, e))?;
@@ -94,13 +108,22 @@ impl Repo {
             .map_err(|e| conflict(&update.name, e))?;
         }
         all.commit().internal("while moving refs")?;
-        updates.iter().try_for_each(|update| self.sync_ref(&update.name))
+        for gone in updates.iter().filter(|u| u.new.is_none()) {
+            // A transaction leaves it, where it would be in the way of a ref named like its folder.
+            self.git.reflog_delete(&gone.name).internal("while removing a reflog")?;
+        }
+        Ok(())
     }
 
-    /// libgit2 syncs the ref's file; a new folder in its name needs its own parents synced too.
-    fn sync_ref(&self, name: &str) -> Result<()> {
-        let mut folder = self.path.join(name);
-        while folder.pop() && folder.starts_with(&self.path) {
+    /// Makes moved refs durable: libgit2 syncs the ref's file; the folders in its name are synced here.
+    pub(super) fn sync_refs<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<()> {
+        let mut folders = std::collections::BTreeSet::new();
+        for name in names {
+            let above = self.path.join(name);
+            folders.extend(above.ancestors().skip(1).take_while(|f| f.starts_with(&self.path)).map(Path::to_owned));
+        }
+        // The deepest first.
+        for folder in folders.into_iter().rev() {
             match crate::base::fs::sync_dir(&folder) {
                 // The last ref of a folder was deleted, and the folder with it.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}

@@ -196,6 +196,40 @@ mod tests {
         assert_eq!(pktline::read(&mut input).unwrap(), pktline::Packet::Flush);
     }
 
+    #[derive(Clone, Default)]
+    struct Sink(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn silence_is_broken_and_lines_come_at_once() {
+        let sink = Sink::default();
+        let said = || String::from_utf8_lossy(&sink.0.lock().unwrap()).into_owned();
+        let until = |what: &str| {
+            let tries = (0..3000).find(|_| {
+                std::thread::sleep(Duration::from_millis(20));
+                said().contains(what)
+            });
+            assert!(tries.is_some(), "{what:?} was never said");
+        };
+        let voice = Voice::start(Box::new(sink.clone()), true).unwrap();
+        voice.progress().line("first\nsecond");
+        until("000b\x02first\n000c\x02second\n");
+        until("0005\x02");
+        let late = voice.progress();
+        voice.finish(b"0000".to_vec()).unwrap();
+        late.line("nobody hears this, and nobody fails");
+        assert!(said().ends_with("0009\x0100000000"));
+    }
+
     proptest! {
         #[test]
         fn nothing_but_printable_characters(line in ".{0,80}") {

@@ -76,10 +76,8 @@ impl Repos {
             let mut incoming = ingest::Incoming::begin(repo)?;
             pack_write::write(&source.objects_dir(), &odb, &ids, true, incoming.spool())?;
             incoming.store(repo)?;
-            for r in &refs {
-                repo.set_ref(&r.name, None, Some(r.id), "fork")?;
-            }
-            Ok(())
+            let refs: Vec<_> = refs.iter().map(|r| (r.name.as_str(), r.id)).collect();
+            repo.add_new_refs(&refs, "fork")
         })
     }
 
@@ -144,22 +142,19 @@ fn sweep_one(repo: &Path) -> std::io::Result<()> {
             crate::base::fs::remove_tree(&folder)?;
         }
     }
-    // Temporary and lock files; folders that hold user content by name (refs, logs) are walked, not matched.
+    // Nothing in `refs` is temporary but its locks: a branch may be called `tmp_x`.
     let mut waiting = vec![repo.to_owned()];
     while let Some(folder) = waiting.pop() {
+        let objects = folder.starts_with(repo.join("objects"));
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let (name, path) = (entry.file_name(), entry.path());
             let name = name.as_encoded_bytes();
+            let left = name.ends_with(b".lock")
+                || (objects && (name.starts_with(b"tmp_") || name.ends_with(b".keep")))
+                || (folder == repo && name.starts_with(b".") && name.ends_with(b".tmp"));
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => waiting.push(path),
-                Ok(_)
-                    if name.ends_with(b".lock")
-                        || name.starts_with(b"tmp_")
-                        || (folder.ends_with("objects/pack") && name.ends_with(b".keep"))
-                        || (folder == repo && name.starts_with(b".") && name.ends_with(b".tmp")) =>
-                {
-                    crate::base::fs::remove_tree(&path)?;
-                }
+                Ok(_) if left => crate::base::fs::remove_tree(&path)?,
                 _ => {}
             }
         }

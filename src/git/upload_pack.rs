@@ -185,7 +185,7 @@ impl Repo {
         let client: HashSet<ObjectId> = request.shallow.iter().map(|id| to_gix(*id)).collect();
         let cut = Cut { edge: &edge.commits, client: &client };
         let wants: Vec<Oid> = request.wants.iter().chain(&edge.more_wants).copied().collect();
-        let mut ids = Walk::new(odb).run(&wants, &request.haves, Some(&cut))?.objects;
+        let mut ids = Walk::new(odb).run(&wants, &request.haves, Some(&cut))?;
         if request.tags {
             self.add_tags(odb, &mut ids)?;
         }

@@ -12,13 +12,7 @@ use crate::base::{Result, ResultExt as _};
 /// Objects in the order they are met: commits (newest first), tags, then trees and blobs.
 /// `haves` that are not here are ignored.
 pub(super) fn objects(odb: &Objects, wants: &[Oid], haves: &[Oid]) -> Result<Vec<ObjectId>> {
-    Ok(Walk::new(odb).run(wants, haves, None)?.objects)
-}
-
-/// What a walk found. With a depth, also where history was cut.
-#[derive(Default)]
-pub(super) struct Found {
-    pub(super) objects: Vec<ObjectId>,
+    Walk::new(odb).run(wants, haves, None)
 }
 
 /// Where a client's history ends (`shallow`) and how deep it wants it.
@@ -44,7 +38,7 @@ impl<'a> Walk<'a> {
         Self { odb, buffer: Vec::new(), seen, hidden, out: Vec::new() }
     }
 
-    pub(super) fn run(mut self, wants: &[Oid], haves: &[Oid], cut: Option<&Cut<'_>>) -> Result<Found> {
+    pub(super) fn run(mut self, wants: &[Oid], haves: &[Oid], cut: Option<&Cut<'_>>) -> Result<Vec<ObjectId>> {
         let (mut commits, mut trees, mut had) = (Vec::new(), Vec::new(), Vec::new());
         for want in wants {
             self.unwrap(to_gix(*want), true, &mut commits, &mut trees)?;
@@ -64,7 +58,7 @@ impl<'a> Walk<'a> {
         for tree in trees {
             self.tree(tree, false)?;
         }
-        Ok(Found { objects: self.out })
+        Ok(self.out)
     }
 
     /// Follows tags to what they name.
@@ -79,8 +73,14 @@ impl<'a> Walk<'a> {
         loop {
             let (kind, data) = self.odb.read(&id, &mut self.buffer)?;
             match kind {
-                Kind::Commit => return Ok(commits.push(id)),
-                Kind::Tree | Kind::Blob => return Ok(trees.push(id)),
+                Kind::Commit => {
+                    commits.push(id);
+                    return Ok(());
+                }
+                Kind::Tree | Kind::Blob => {
+                    trees.push(id);
+                    return Ok(());
+                }
                 Kind::Tag => {
                     let target = parse_tag(data)?;
                     if send && self.seen.insert(id) {

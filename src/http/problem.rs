@@ -179,7 +179,7 @@ fn plain(told: &Told<'_>, request_id: &str, detail: &Detail<'_>) -> String {
 }
 
 /// The kind as JSON names it.
-fn word(kind: Kind) -> &'static str {
+pub fn word(kind: Kind) -> &'static str {
     match kind {
         Kind::BadInput => "bad_input",
         Kind::Unauthorized => "unauthorized",

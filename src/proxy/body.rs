@@ -75,22 +75,25 @@ impl Watch {
     }
 }
 
-/// A deadline that moves with every byte.
+/// How long the sender has been silent. The clock runs only while the receiver waits: one that is slow
+/// itself must not make the sender look silent.
 struct Idle {
     limit: Duration,
-    sleep: Pin<Box<Sleep>>,
+    sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Idle {
     fn new(limit: Duration) -> Self {
-        Self { limit, sleep: Box::pin(tokio::time::sleep(limit)) }
+        Self { limit, sleep: None }
     }
-    fn restart(&mut self) {
-        let until = tokio::time::Instant::from_std(Clock::stopwatch()) + self.limit;
-        self.sleep.as_mut().reset(until);
+    fn heard(&mut self) {
+        self.sleep = None;
     }
+    /// Nothing came just now. True when that has been so for too long.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        self.sleep.as_mut().poll(cx).is_ready()
+        let limit = self.limit;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        sleep.as_mut().poll(cx).is_ready()
     }
 }
 
@@ -98,15 +101,14 @@ impl Idle {
 pub struct Inbound<B> {
     body: B,
     left: u64,
-    idle: Option<Idle>,
-    limit: Duration,
+    idle: Idle,
     watch: Arc<Watch>,
     count: Arc<AtomicU64>,
 }
 
 impl<B> Inbound<B> {
     pub fn new(body: B, max: u64, limit: Duration, watch: Arc<Watch>, count: Arc<AtomicU64>) -> Self {
-        Self { body, left: max, idle: None, limit, watch, count }
+        Self { body, left: max, idle: Idle::new(limit), watch, count }
     }
 }
 
@@ -120,17 +122,14 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let limit = this.limit;
-        // The clock runs only while the app is waiting for the client, not the other way round.
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
             this.watch.waiting.store(true, Ordering::Relaxed);
-            let idle = this.idle.get_or_insert_with(|| Idle::new(limit));
-            return match idle.is_over(cx) {
+            return match this.idle.is_over(cx) {
                 true => Poll::Ready(Some(Err(this.watch.fail(Fault::Stalled)))),
                 false => Poll::Pending,
             };
         };
-        this.idle = None;
+        this.idle.heard();
         this.watch.moved();
         match frame {
             Some(Ok(frame)) => {
@@ -212,7 +211,7 @@ where
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 let frame = plain(frame);
-                this.idle.restart();
+                this.idle.heard();
                 let ends = this.body.is_end_stream();
                 if let Some(journal) = &mut this.journal {
                     journal.sent(frame.data_ref().map_or(0, |data| data.len() as u64));

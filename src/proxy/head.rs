@@ -56,6 +56,10 @@ pub fn to_app(parts: &mut request::Parts, visitor: &Visitor, has_body: bool) -> 
     strip_hops(&mut parts.headers);
     strip_claims(&mut parts.headers);
     parts.headers.remove(header::EXPECT); // answered by Steady when the app begins to read
+    // How long the body is, only the body knows: the client of the app's side writes what is true.
+    if parts.headers.remove(CONTENT_LENGTH).is_some() && !has_body {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     join_cookies(&mut parts.headers);
     parts.version = Version::HTTP_11;
 
@@ -98,7 +102,23 @@ pub fn to_client(parts: &mut response::Parts, visitor: &Visitor, parent: Option<
         parts.headers.extend(upgrade.map(|protocol| (UPGRADE, protocol)));
     }
     parts.version = Version::HTTP_11;
-    Ok(parent.map_or(0, |parent| cookie::drop_shared(&mut parts.headers, parent)))
+    let Some(parent) = parent else { return Ok(0) };
+    keep_cookies_of_others(&mut parts.headers);
+    Ok(cookie::drop_shared(&mut parts.headers, parent))
+}
+
+/// `Clear-Site-Data: "cookies"` clears those of the whole registrable domain: other apps' and the editor's.
+fn keep_cookies_of_others(headers: &mut HeaderMap) {
+    let name = HeaderName::from_static("clear-site-data");
+    if values(headers, &name).any(|kind| matches!(kind, b"\"cookies\"" | b"\"*\"")) {
+        let rest: Vec<&[u8]> = [b"\"cache\"".as_slice(), b"\"storage\"", b"\"executionContexts\""]
+            .into_iter()
+            .filter(|kind| values(headers, &name).any(|asked| asked == *kind || asked == b"\"*\""))
+            .collect();
+        let rest = HeaderValue::from_bytes(&rest.join(b", ".as_slice())).ok().filter(|rest| !rest.is_empty());
+        headers.remove(&name);
+        headers.extend(rest.map(|rest| (name, rest)));
+    }
 }
 
 /// The protocol a client wants to change to. Those that would carry more HTTP past the proxy are not offered.

@@ -137,6 +137,30 @@ fn a_client_hears_what_the_app_said() {
 }
 
 #[test]
+fn an_app_clears_nobody_elses_cookies() {
+    for (said, heard) in [
+        ("\"cookies\"", None),
+        ("\"cache\", \"cookies\"", Some("\"cache\"")),
+        ("\"*\"", Some("\"cache\", \"storage\", \"executionContexts\"")),
+        ("\"storage\"", Some("\"storage\"")),
+    ] {
+        let mut parts = Response::builder().header("clear-site-data", said).body(()).unwrap().into_parts().0;
+        to_client(&mut parts, &visitor(), Some("localhost")).unwrap();
+        assert_eq!(parts.headers.get("clear-site-data").map(|v| v.to_str().unwrap()), heard, "{said}");
+    }
+}
+
+#[test]
+fn a_length_is_only_said_by_who_knows_it() {
+    let length = |has_body| {
+        let mut parts = Request::post("/").header("content-length", "5").body(()).unwrap().into_parts().0;
+        to_app(&mut parts, &visitor(), has_body).unwrap();
+        parts.headers.get(CONTENT_LENGTH).map(|v| v.to_str().unwrap().to_owned())
+    };
+    assert_eq!((length(true), length(false)), (None, Some("0".into())));
+}
+
+#[test]
 fn a_huge_response_head_is_refused() {
     let mut parts = Response::builder().header("x", "y".repeat(MAX_RESPONSE_HEAD)).body(()).unwrap().into_parts().0;
     assert!(to_client(&mut parts, &visitor(), None).is_err());

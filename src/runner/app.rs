@@ -62,6 +62,8 @@ struct Inner {
     gate: Gate<Result<(Arc<Child>, Lease), Refusal>>,
     boots_ms: VecDeque<u64>,
     crashes: u64,
+    /// The last child crashed: the next start is a restart.
+    crashed: bool,
     last_crash: Option<Crash>,
     cold_starts: u64,
     requests: u64,
@@ -77,6 +79,7 @@ impl App {
             child: None,
             boots_ms: VecDeque::new(),
             crashes: 0,
+            crashed: false,
             last_crash: None,
             cold_starts: 0,
             requests: 0,
@@ -134,6 +137,7 @@ impl App {
         let mut inner = self.lock();
         if let Some(crash) = crash {
             inner.crashes += 1;
+            inner.crashed = true;
             inner.last_crash = Some(crash);
         }
         inner.child = None;
@@ -280,6 +284,9 @@ impl App {
             Ok(child) => {
                 let child = Arc::new(child);
                 inner.child = Some(child.clone());
+                if std::mem::take(&mut inner.crashed) {
+                    self.logs.remark(&spec.version, "restarting after it ended by itself");
+                }
                 self.common.tasks.spawn("child", child::run(self.clone(), child, spec, self.logs.clone()));
             }
             Err(error) => {

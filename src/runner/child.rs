@@ -148,7 +148,7 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
     ];
     let ending = watch_over(app, child, logs, (&mut process, wire), clock).await;
     child.pid.store(0, Ordering::Relaxed);
-    process.sweep().await;
+    process.sweep(&shared.options.instance).await;
     for word in words {
         let abort = word.abort_handle();
         if tokio::time::timeout(LAST_WORDS, word).await.is_err() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::sandbox::links::is_database;
 use crate::base::Clock;
 
 /// How long one database may take.
@@ -80,11 +81,6 @@ fn copy_file(from: &Path, to: &Path, length: u64) -> io::Result<()> {
         Err(e) => Err(e),
         Ok(file) => io::copy(&mut file.take(length), &mut fs::File::create(to)?).map(drop),
     }
-}
-
-fn is_database(path: &Path) -> bool {
-    let mut magic = [0u8; 16];
-    fs::File::open(path).and_then(|mut f| f.read_exact(&mut magic)).is_ok() && &magic == b"SQLite format 3\0"
 }
 
 /// `x-wal`, `x-shm`, `x-journal` next to a database `x`: its copy needs none of them.

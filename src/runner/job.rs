@@ -49,7 +49,7 @@ pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Re
             Ending { success: false, text: "stopped: the server is shutting down".into() }
         }
     };
-    process.sweep().await;
+    process.sweep(&common.options.instance).await;
     for word in words {
         let abort = word.abort_handle();
         if tokio::time::timeout(Duration::from_secs(1), word).await.is_err() {

@@ -50,7 +50,15 @@ impl Base {
             common.push(Bind::read(&loader, &loader));
             common.extend(elf::libraries()?.iter().map(|path| Bind::read(path, path)));
             common.push(Bind::read(&wrapper, sandbox::WRAPPER));
-            for path in ["/etc/ssl", "/usr/share/ca-certificates", "/etc/resolv.conf", "/etc/hosts", "/etc/localtime"] {
+            // `env` for the first line of scripts that packages bring.
+            for path in [
+                "/usr/bin/env",
+                "/etc/ssl",
+                "/usr/share/ca-certificates",
+                "/etc/resolv.conf",
+                "/etc/hosts",
+                "/etc/localtime",
+            ] {
                 common.push(Bind::maybe(path, path));
             }
         }
@@ -83,7 +91,6 @@ impl Base {
         self.surroundings(options, &mut env, &bun);
         set(&mut env, "DATA_DIR", text(&home.join("data")));
         set(&mut env, "STEADY_SOCKET", text(&run.join(super::upstream::SOCKET)));
-        set(&mut env, "STEADY_CODE", text(&code));
         let root = self.root.then(|| {
             let mut binds = self.common.clone();
             binds.push(Bind::read(&spec.code, sandbox::CODE));

@@ -132,7 +132,9 @@ pub struct JobSpec {
     /// As a child sees them: `bun` is replaced by the pinned Bun, `steady` by this program.
     pub command: Vec<String>,
     pub cwd: PathBuf,
-    /// Folders it may write.
+    /// Folders it may write, at their own paths. As root each is given to `uid_offset` with all inside, so
+    /// the home of a live app may only be named together with that app's own offset. To copy a home, name
+    /// it here: reading a live database writes beside it.
     pub writable: Vec<PathBuf>,
     pub readable: Vec<PathBuf>,
     pub env: Vec<(String, Secret<String>)>,

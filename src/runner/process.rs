@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
@@ -112,7 +112,7 @@ impl Running {
         }
     }
 
-    /// Asks it to end.
+    /// Asks it to end, and what it has started in its session with it.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
     }
@@ -124,15 +124,19 @@ impl Running {
     /// The pid is ours until `wait` has reaped it, so it cannot be another's.
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
-            let _ = kill_process(pid, signal);
+            // A jail that is still being entered leads no group yet.
+            let _ = kill_process_group(pid, signal).or_else(|_| kill_process(pid, signal));
         }
     }
 
     /// Ends what is left of its group: daemons, grandchildren.
-    pub async fn sweep(self) {
-        if let Some(group) = self.group {
-            let _ = tokio::task::spawn_blocking(move || group.destroy()).await;
-        }
+    pub async fn sweep(self, instance: &str) {
+        let (pid, instance) = (self.pid, instance.to_owned());
+        let work = tokio::task::spawn_blocking(move || match self.group {
+            Some(group) => group.destroy(),
+            None => drop(super::sweep::marked(&instance, Some(pid))),
+        });
+        let _ = work.await;
     }
 }
 

@@ -23,7 +23,7 @@ pub fn at_start(scratch: &Path, instance: &str, cgroups: &Cgroups) -> io::Result
             cgroup::sweep(folder);
         }
     }
-    let killed = marked(instance);
+    let killed = marked(instance, None);
     if killed > 0 {
         tracing::info!(killed, "ended processes that an earlier run had left");
     }
@@ -40,8 +40,8 @@ pub fn at_start(scratch: &Path, instance: &str, cgroups: &Cgroups) -> io::Result
     Ok(())
 }
 
-/// Kills every process whose environment names this instance.
-fn marked(instance: &str) -> usize {
+/// Kills every process whose environment names this instance; only those of one session, if given.
+pub fn marked(instance: &str, session: Option<u32>) -> usize {
     let mark = format!("STEADY_INSTANCE={instance}");
     let own = std::process::id();
     let mut killed = 0;
@@ -49,6 +49,9 @@ fn marked(instance: &str) -> usize {
         let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()).filter(|pid| *pid != own) else {
             continue;
         };
+        if session.is_some() && session != session_of(&entry.path()) {
+            continue;
+        }
         let environ = fs::read(entry.path().join("environ")).unwrap_or_default();
         if environ.split(|b| *b == 0).any(|var| var == mark.as_bytes())
             && let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)
@@ -58,4 +61,10 @@ fn marked(instance: &str) -> usize {
         }
     }
     killed
+}
+
+/// Field 6 of `stat`, counted after the name in parentheses.
+fn session_of(process: &Path) -> Option<u32> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(3)?.parse().ok()
 }

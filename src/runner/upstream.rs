@@ -88,18 +88,25 @@ impl Upstream {
             let path = Uri::from(path.clone());
             *request.uri_mut() = path;
         }
+        let mut left = false;
         if let Some(pooled) = line.pooled() {
             // What can be said again, should the connection turn out to have just closed.
             let again = (request.method().is_idempotent() && request.body().is_end_stream()).then(|| replay(&request));
             match line.exchange(pooled, request).await {
                 Ok(response) => return Ok((response, self.lease)),
-                Err((error, unsent)) => request = unsent.or(again).ok_or((error, None))?,
+                Err((_, Some(unsent))) => request = unsent,
+                Err((error, None)) => {
+                    left = true;
+                    request = again.ok_or((error, None))?;
+                }
             }
         }
-        match line.connect().await {
-            Ok(fresh) => line.exchange(fresh, request).await.map(|response| (response, self.lease)),
+        let sent = match line.connect().await {
+            Ok(fresh) => line.exchange(fresh, request).await,
             Err(error) => Err((error, Some(request))),
-        }
+        };
+        // What left once may be what killed the child: the next child is spared.
+        sent.map(|response| (response, self.lease)).map_err(|(error, unsent)| (error, unsent.filter(|_| !left)))
     }
 }
 

@@ -7,7 +7,6 @@
   const socket = env.STEADY_SOCKET;
   // What the app starts in its turn must not take its place.
   delete env.STEADY_SOCKET;
-  delete env.STEADY_CODE;
   if (env.BUN_OPTIONS?.includes("wrapper.ts")) delete env.BUN_OPTIONS;
   if (socket) install(socket);
 

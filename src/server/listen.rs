@@ -1,5 +1,4 @@
 //! The listener: one connection loop, and the choice of site by host name for every request.
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -8,21 +7,15 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::base::{Error, Kind, Tasks};
 use crate::http::host::{self, Domains, Site};
-use crate::http::{problem, request_id};
+use crate::http::{problem, request_id, serve};
 use crate::proxy::Proxy;
-
-/// From accept to the end of the request head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_HEAD: usize = 64 << 10;
-const MAX_HEADERS: usize = 100;
 
 /// The sites of one server. Cheap to clone.
 #[derive(Clone)]
@@ -79,20 +72,7 @@ pub(super) async fn serve(
     deadline: Duration,
     tasks: &Tasks,
 ) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .keep_alive(true);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(64 << 10)
-        .keep_alive_interval(Duration::from_secs(30));
-    let graceful = GracefulShutdown::new();
+    let (closing, open) = (CancellationToken::new(), TaskTracker::new());
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -108,22 +88,22 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let _ = stream.set_nodelay(true);
+        if let Err(error) = serve::tune(&stream) {
+            tracing::debug!(%peer, %error, "a connection ended before it began");
+            continue;
+        }
         let sites = sites.clone();
-        let service = hyper::service::service_fn(move |request| {
-            let sites = sites.clone();
-            async move { Ok::<_, Infallible>(sites.answer(peer, request).await) }
-        });
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let watched = graceful.watch(connection);
+        let (closing, connections, is_open) = (closing.clone(), tasks.clone(), open.token());
         tasks.spawn("connection", async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(%peer, %error, "connection ended early");
-            }
+            let answer = move |request| sites.clone().answer(peer, request);
+            serve::serve(stream, serve::Limits::default(), closing, &connections, answer).await;
+            drop(is_open);
         });
     }
     drop(listener);
-    if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
+    closing.cancel();
+    open.close();
+    if tokio::time::timeout(deadline, open.wait()).await.is_err() {
         tracing::warn!("some requests were still running at the deadline");
     }
 }

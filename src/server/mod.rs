@@ -53,6 +53,7 @@ impl Server {
     pub async fn build(config: Config) -> Result<Self> {
         let dir = DataDir::open(&config.data)?;
         let lock = lock::Lock::take(&dir)?;
+        dir.clear_tmp()?;
         let (clock, tasks) = (Clock::System, Tasks::new());
         let store = Store::open(&dir)?;
         let key = Key::load(&dir)?;
@@ -158,6 +159,10 @@ impl Server {
             .internal("while writing the address")?;
         self.tasks.spawn("sweep", sweep(self.apps.clone(), self.accounts.clone(), self.tasks.clone()));
         let deadline = Duration::from_secs(self.config.drain_seconds);
+        let stop = async {
+            stop.await;
+            self.tasks.hang_up();
+        };
         listen::serve(self.listener, self.service, stop, deadline, &self.tasks).await;
         self.tasks.stop();
         self.runner.stop_all().await;

@@ -195,6 +195,13 @@ pub fn set_live(db: &Connection, deploy: i64, version: i64, stages: &str, now: M
     Ok(())
 }
 
+pub fn set_stages(db: &Connection, deploy: i64, stages: &str) -> Result<()> {
+    db.prepare_cached("UPDATE deploys SET stages = ?2 WHERE id = ?1")
+        .and_then(|mut s| s.execute(params![deploy, stages]))
+        .sql()?;
+    Ok(())
+}
+
 pub fn set_failed(
     db: &Connection,
     deploy: i64,

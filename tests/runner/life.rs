@@ -83,9 +83,12 @@ async fn what_does_not_start_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_of_package_json_starts_it() {
     let world = World::new();
-    let package = r#"{ "scripts": { "start": "echo built > out.txt && bun index.ts" } }"#;
+    let package = r#"{ "scripts": { "start": "echo built > out.txt && node tool && bun index.ts" } }"#;
     let code = "import { execSync } from 'node:child_process'; console.log(execSync('echo from the shell').toString().trim()); export default { fetch: () => new Response('hi') }";
-    let mut app = world.app("script", &[("index.ts", code), ("package.json", package)]);
+    let mut app = world.app(
+        "script",
+        &[("index.ts", code), ("package.json", package), ("tool", "#!/usr/bin/env node\nconsole.log('a tool')")],
+    );
     app.entry = Entry::Script { name: "start".into() };
     world.runner.register(app.clone());
     let (status, body) = world.get(&app, "/").await;

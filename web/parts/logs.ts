@@ -75,6 +75,13 @@ export class StLogs extends HTMLElement {
     else this.newest.hidden = false;
   }
 
+  /** Follows from the beginning: another run writes another log. */
+  again() {
+    this.clear();
+    this.last = -1;
+    this.connect();
+  }
+
   clear() {
     this.list.replaceChildren();
   }

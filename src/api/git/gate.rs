@@ -93,7 +93,6 @@ impl Accounts {
                 if let Some(hint) = error.hint {
                     progress.line(hint);
                 }
-                progress.line("The version that was live before is still live.");
                 Decision::Reject(reason)
             }
         }

@@ -1,7 +1,7 @@
 //! Request and response bodies as the blocking streams the protocol works on.
 use std::io::{self, Read, Write};
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
@@ -11,8 +11,12 @@ use hyper::{Request, header};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::base::Clock;
+
 /// A client that neither sends nor takes anything for so long is gone.
 const SILENCE: Duration = Duration::from_secs(90);
+/// The longest a request may take to arrive, however steadily it trickles.
+const WHOLE: Duration = Duration::from_secs(3600);
 /// Pieces of an answer waiting for the client.
 const WAITING: usize = 8;
 
@@ -20,11 +24,15 @@ struct Incoming {
     runtime: Handle,
     stream: Pin<Box<BodyDataStream>>,
     piece: Bytes,
+    since: Instant,
 }
 
 impl Read for Incoming {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {
+            if self.since.elapsed() > WHOLE {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             let next = async { tokio::time::timeout(SILENCE, self.stream.next()).await };
             match self.runtime.block_on(next) {
                 Ok(Some(Ok(piece))) => self.piece = piece,
@@ -58,7 +66,7 @@ pub(super) fn body(request: Request<Body>, limit: u64) -> impl FnOnce() -> Box<d
     let encoding = request.headers().get(header::CONTENT_ENCODING);
     let zipped = encoding.is_some_and(|e| e == "gzip" || e == "x-gzip");
     let stream = Box::pin(request.into_body().into_data_stream());
-    let plain = Incoming { runtime: Handle::current(), stream, piece: Bytes::new() };
+    let plain = Incoming { runtime: Handle::current(), stream, piece: Bytes::new(), since: Clock::stopwatch() };
     move || -> Box<dyn Read> {
         if zipped {
             // Reads the head at once.

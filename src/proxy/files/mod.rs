@@ -5,7 +5,7 @@ pub mod path;
 pub mod range;
 
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -213,12 +213,6 @@ fn content_type(name: &Path) -> String {
     let is_text = kind.starts_with("text/")
         || ["json", "xml", "javascript", "ecmascript"].iter().any(|part| kind.ends_with(part));
     if is_text { format!("{kind}; charset=utf-8") } else { kind.to_owned() }
-}
-
-/// The folder of a version's files that are public beside its process.
-pub fn public_folder(code: &Path) -> Option<PathBuf> {
-    let folder = code.join("public");
-    folder.is_dir().then_some(folder)
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use super::*;
 use http_body_util::BodyExt as _;
 use proptest::prelude::*;

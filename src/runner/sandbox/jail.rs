@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, chdir, execve, getppid, setgroups, setresgid, setresuid, setsid};
 
@@ -103,7 +103,9 @@ fn follow_parent_death(spec: &JailSpec) -> Result<(), Failure> {
 
 /// No limit on address space: Bun reserves gigabytes it never touches.
 fn limit_resources(spec: &JailSpec) -> Result<(), Failure> {
-    setrlimit(Resource::RLIMIT_NOFILE, spec.open_files, spec.open_files).step("limit open files")?;
+    let (_, ceiling) = getrlimit(Resource::RLIMIT_NOFILE).step("limit open files")?;
+    let files = if spec.root.is_some() { spec.open_files } else { spec.open_files.min(ceiling) };
+    setrlimit(Resource::RLIMIT_NOFILE, files, files).step("limit open files")?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).step("forbid core dumps")
 }
 

@@ -25,7 +25,7 @@ pub(super) fn lay(code: &Path, home: &Path) -> io::Result<()> {
         if fs::symlink_metadata(&to).is_ok() || entry.file_name() == ".git" {
             continue;
         }
-        if is_database(&from) {
+        if is_database(&from) && entry.metadata()?.len() <= MAX_SEED {
             copy_tree(&from, &to, 0)?;
         } else {
             symlink(&from, &to)?;
@@ -64,7 +64,7 @@ fn is_ours(link: &Path, target: &Path, code: &Path) -> bool {
 /// Whether a regular file begins as SQLite databases do.
 pub fn is_database(path: &Path) -> bool {
     let mut magic = [0u8; 16];
-    fs::symlink_metadata(path).is_ok_and(|m| m.is_file() && m.len() <= MAX_SEED)
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_file())
         && fs::File::open(path).and_then(|mut f| f.read_exact(&mut magic)).is_ok()
         && &magic == b"SQLite format 3\0"
 }

@@ -63,7 +63,9 @@ fn stubs(at: &Path, uid: u32) -> io::Result<()> {
     put("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")?;
     let sh = at.join("bin/sh");
     File::create(&sh)?.write_all(SH.as_bytes())?;
-    fs::set_permissions(sh, fs::Permissions::from_mode(0o755))
+    fs::set_permissions(sh, fs::Permissions::from_mode(0o755))?;
+    symlink("bun", at.join("bin/node"))?;
+    symlink("bun", at.join("bin/bunx"))
 }
 
 /// `sh -c TEXT` is Bun's own shell: scripts and `exec` work without a single program of the host.

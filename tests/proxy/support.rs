@@ -1,0 +1,136 @@
+//! A listener around a `Proxy` around a `Runner`, and a client that speaks by hand.
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use steady::http::serve;
+use steady::proxy::{Options, Proxy, Route, Routes, Target};
+use steady::runner::LaunchSpec;
+use steady::runner::logs::RequestLine;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::runner_world as base;
+
+pub struct World {
+    pub base: base::World,
+    pub routes: Routes,
+    pub front: SocketAddr,
+}
+
+pub const MAX_BODY: u64 = 60 << 20;
+
+pub async fn world() -> World {
+    let base = base::World::with(|options| options.uid_base = 730_000);
+    let routes = Routes::default();
+    let options = Options {
+        max_body: MAX_BODY,
+        head_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(30),
+        scheme: "http".into(),
+        editor_url: "http://localhost:8080".into(),
+    };
+    let clock = steady::base::Clock::System;
+    let proxy = Proxy::new(routes.clone(), base.runner.clone(), clock, base.tasks.clone(), options);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let front = listener.local_addr().unwrap();
+    let tasks = base.tasks.clone();
+    base.tasks.spawn("front", async move {
+        while let Ok((socket, peer)) = listener.accept().await {
+            let (proxy, inner) = (proxy.clone(), tasks.clone());
+            tasks.spawn("connection", async move {
+                let answer = move |request: hyper::Request<hyper::body::Incoming>| {
+                    let proxy = proxy.clone();
+                    async move {
+                        let host = steady::http::host::requested(request.uri(), request.headers()).unwrap_or_default();
+                        let label = host.split('.').next().unwrap_or_default().to_owned();
+                        proxy.handle(&label, peer.ip(), request).await
+                    }
+                };
+                serve::serve(socket, serve::Limits::default(), inner.stopping(), &inner, answer).await;
+            });
+        }
+    });
+    World { base, routes, front }
+}
+
+impl World {
+    /// Registers an app of these files at the label of its name.
+    pub fn app(&self, name: &str, files: &[(&str, &str)], draft: bool) -> LaunchSpec {
+        let spec = self.base.app(name, files);
+        let public = spec.code.join("public");
+        let target = Target::App { key: spec.key.clone(), public: public.is_dir().then_some(public) };
+        self.base.runner.register(spec.clone());
+        self.route(name, target, draft);
+        spec
+    }
+
+    /// A site of files alone.
+    pub fn site(&self, name: &str, files: &[(&str, &str)]) -> LaunchSpec {
+        let spec = self.base.app(name, files);
+        self.base.runner.register(spec.clone());
+        self.route(name, Target::Static { key: spec.key.clone(), root: PathBuf::from(&spec.code) }, false);
+        spec
+    }
+
+    pub fn route(&self, label: &str, target: Target, draft: bool) {
+        let route = Route { target, project: format!("dev/{label}"), draft, version: "v1".into() };
+        self.routes.update([(label.to_owned(), Some(route))]);
+    }
+
+    pub async fn client(&self) -> Client {
+        Client(TcpStream::connect(self.front).await.unwrap())
+    }
+
+    /// One GET on a connection of its own: the whole answer.
+    pub async fn get(&self, label: &str, path: &str, headers: &str) -> String {
+        let mut client = self.client().await;
+        client
+            .say(&format!("GET {path} HTTP/1.1\r\nHost: {label}.localhost:8080\r\nConnection: close\r\n{headers}\r\n"))
+            .await;
+        client.hear_all().await
+    }
+
+    /// The newest line of an app's request log, once there are `count`.
+    pub async fn recorded(&self, spec: &LaunchSpec, count: usize) -> RequestLine {
+        let lines = || self.base.runner.logs(&spec.key).unwrap().requests(1000).unwrap();
+        base::eventually("a line in the request log", || lines().len() >= count).await;
+        assert_eq!(lines().len(), count);
+        lines().remove(0)
+    }
+}
+
+pub struct Client(pub TcpStream);
+
+impl Client {
+    pub async fn say(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Everything up to and with `end`.
+    pub async fn hear(&mut self, end: &str) -> String {
+        let mut seen = Vec::new();
+        let reading = async {
+            while !seen.ends_with(end.as_bytes()) || end.is_empty() {
+                match self.0.read_u8().await {
+                    Ok(byte) => seen.push(byte),
+                    Err(_) => return,
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), reading).await;
+        let text = String::from_utf8_lossy(&seen).into_owned();
+        assert!(in_time.is_ok(), "waited for {end:?}, heard {text:?}");
+        text
+    }
+
+    pub async fn hear_all(&mut self) -> String {
+        self.hear("").await
+    }
+}
+
+/// The status of an answer.
+pub fn status(answer: &str) -> u16 {
+    let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
+    status.unwrap_or_else(|| panic!("no status in {answer:?}"))
+}
