@@ -63,6 +63,8 @@ fn write_archive(
 ) -> std::io::Result<()> {
     let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::default()));
     tar.follow_symlinks(false);
+    // Owners of this server mean nothing elsewhere, and git refuses a folder of a stranger.
+    tar.mode(tar::HeaderMode::Deterministic);
     let top = Path::new(top);
     tar.append_dir_all(top, code)?;
     // What the app wrote lies over the code, as it does when the app runs.

@@ -58,7 +58,7 @@ fn kill_at_any_moment_loses_nothing_acknowledged() {
     let first = number("STEADY_CRASH_SEED", 1);
     let seeds = number("STEADY_CRASH_SEEDS", 50);
     let began = Instant::now();
-    let mut done = 0;
+    let (mut done, mut acknowledged) = (0, 0);
     for seed in first..first + seeds {
         if began.elapsed() > BUDGET && done >= 10 {
             break;
@@ -66,19 +66,22 @@ fn kill_at_any_moment_loses_nothing_acknowledged() {
         eprintln!("STEADY_CRASH_SEED={seed}");
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let after = Duration::from_millis(dice.below(900));
-        match dice.below(3) {
+        acknowledged += u64::from(match dice.below(3) {
             0 => world.push(after),
             1 => world.save(after),
             _ => world.run(after),
-        }
+        });
         done += 1;
     }
-    eprintln!("{done} of {seeds} seeds in {:.0} s", began.elapsed().as_secs_f32());
+    eprintln!(
+        "{done} of {seeds} seeds, {acknowledged} acts acknowledged before the kill, in {:.0} s",
+        began.elapsed().as_secs_f32()
+    );
     assert!(done >= seeds.min(10), "too slow: only {done} seeds in {BUDGET:?}");
 }
 
 impl World {
-    fn push(&mut self, after: Duration) {
+    fn push(&mut self, after: Duration) -> bool {
         let version = self.next;
         self.next += 1;
         self.work.write(&[("index.ts", &code(version))]);
@@ -100,9 +103,10 @@ impl World {
         }
         self.live = version;
         self.check();
+        acknowledged
     }
 
-    fn save(&mut self, after: Duration) {
+    fn save(&mut self, after: Duration) -> bool {
         let session = Session::sign_in(&self.steady, "dev");
         let note = format!("note {}", self.next);
         self.next += 1;
@@ -120,18 +124,21 @@ impl World {
         }
         self.note = found;
         self.check();
+        acknowledged
     }
 
-    fn run(&mut self, after: Duration) {
+    fn run(&mut self, after: Duration) -> bool {
         let session = Session::sign_in(&self.steady, "dev");
         let request = session.run("phoenix");
-        kill_during(&mut self.steady, after, || request.try_send().is_ok_and(|reply| result(&reply).is_some()));
+        let acknowledged =
+            kill_during(&mut self.steady, after, || request.try_send().is_ok_and(|reply| result(&reply).is_some()));
         let session = Session::sign_in(&self.steady, "dev");
         let reply = session.run("phoenix").send();
         let draft = result(&reply).unwrap_or_else(|| panic!("Run does not work after a crash: {}", reply.text()));
         let answer = session.draft_get(draft["url"].as_str().expect("a URL"), "/count");
         assert_eq!(answer.status, 200, "{}", answer.text());
         self.check();
+        acknowledged
     }
 
     fn seen(&self) -> u64 {

@@ -31,7 +31,7 @@ fn every_shape_of_app_answers() {
     let object = r#"const app = { fetch: (r: Request) => new Response("object " + r.method) }; export default app;"#;
     let shapes: &[Shape<'_>] = &[
         ("shape-fetch", &[("index.ts", r#"export default { fetch: () => new Response("fetch") };"#)], "fetch"),
-        ("shape-object", &[("index.js", object)], "object GET"),
+        ("shape-object", &[("index.tsx", object)], "object GET"),
         ("shape-serve", &[("index.ts", r#"Bun.serve({ port: 3000, fetch: () => new Response("serve") });"#)], "serve"),
         ("shape-node", &[("index.mjs", node)], "node GET"),
         ("shape-start", &[("package.json", start), ("lib/begin.ts", begin), ("build.ts", build)], "built"),
@@ -261,7 +261,7 @@ fn logs_and_requests_are_kept() {
     until("the line is there", || logs(&steady).contains("asked for /first").then_some(()));
     assert!(logs(&steady).contains("it began"));
     assert_eq!(steady.get("logged", "/die").status, 502);
-    until("the crash is noted", || logs(&steady).contains("exit 3").then_some(()));
+    until("the crash is noted", || logs(&steady).contains("exited with 3").then_some(()));
     until("it is up again", || (steady.get("logged", "/second").status == 200).then_some(()));
     steady.restart();
     assert!(logs(&steady).contains("asked for /first"), "logs outlive a restart");

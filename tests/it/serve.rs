@@ -8,7 +8,7 @@ use crate::support::{Reply, Request, Steady, output_within, steady_command, text
 #[test]
 fn a_second_start_on_the_same_folder_is_refused() {
     let steady = Steady::start();
-    let output = steady.serve_output(&["--listen", "127.0.0.1:0"]);
+    let output = steady.serve_output(&[]);
     assert!(!output.status.success());
     let said = text(&output.stderr);
     assert!(said.contains("error:") && said.contains("already"), "{said}");
@@ -90,6 +90,8 @@ fn sigterm_does_not_wait_for_ever() {
     write!(stream, "GET /stuck HTTP/1.1\r\nhost: {}\r\n\r\n", steady.app_host("stuck")).expect("send");
     until("the request has arrived", || (steady.status("stuck")["process"]["in_flight"] == 1).then_some(()));
     steady.terminate();
+    // What the hasty end left in tmp is the next start's to clear, and it does.
+    steady.launch();
 }
 
 #[test]
@@ -123,7 +125,7 @@ fn a_bun_of_another_version_is_refused() {
     std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).expect("chmod");
     let output = steady.serve_output(&["--bun", fake.to_str().expect("plain")]);
     let said = text(&output.stderr);
-    assert!(!output.status.success() && said.contains("0.1.0"), "{said}");
+    assert!(!output.status.success() && said.contains("is not Bun"), "{said}");
 }
 
 #[test]
