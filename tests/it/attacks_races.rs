@@ -85,9 +85,10 @@ fn a_browser_that_leaves_leaves_no_half_project() {
     }
     assert_eq!(session.form("/new", "template=hello&name=stayed").status, 303);
     until("every project there is has its files", || {
-        let all: Value = serde_json::from_str(&steady.cli_ok(&["list", "--json"])).expect("JSON");
-        let paths = all.as_array().expect("a list").iter().map(|one| one["path"].as_str().expect("a path").to_owned());
+        let listed: Value = serde_json::from_str(&steady.cli_ok(&["list", "--json"])).expect("JSON");
+        let mut paths =
+            listed.as_array().expect("a list").iter().map(|one| one["path"].as_str().expect("a path").to_owned());
         let whole = |path: String| session.get(&format!("/{path}/edit")).text().contains("index.ts");
-        paths.map(whole).all(|whole| whole).then_some(())
+        paths.all(whole).then_some(())
     });
 }

@@ -104,8 +104,11 @@ fn follow_parent_death(spec: &JailSpec) -> Result<(), Failure> {
 /// No limit on address space: Bun reserves gigabytes it never touches.
 fn limit_resources(spec: &JailSpec) -> Result<(), Failure> {
     let (_, ceiling) = getrlimit(Resource::RLIMIT_NOFILE).step("limit open files")?;
-    let files = if spec.root.is_some() { spec.open_files } else { spec.open_files.min(ceiling) };
-    setrlimit(Resource::RLIMIT_NOFILE, files, files).step("limit open files")?;
+    // Raising the ceiling takes a right that root in a container may lack; less is no reason not to run.
+    let allowed = spec.open_files.min(ceiling);
+    setrlimit(Resource::RLIMIT_NOFILE, spec.open_files, spec.open_files)
+        .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, allowed, allowed))
+        .step("limit open files")?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).step("forbid core dumps")
 }
 
