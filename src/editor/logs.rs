@@ -10,6 +10,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::Ctx;
+use super::project::log_of;
 use super::security::Failed;
 use super::visit::{At, Visit};
 use crate::accounts::Action;
@@ -79,10 +80,18 @@ pub async fn live(
     visit: Visit,
 ) -> Result<Response, Failed> {
     let project = visit.project(&ctx, &at, Action::View)?;
-    Ok(events(&ctx, ctx.apps.logs(&project)?, &headers)?)
+    following(&ctx, log_of(&ctx, &project)?, &headers)
 }
 
-/// The log of the caller's draft; 204 (which ends an `EventSource`) while there is none.
+/// 204, which ends an `EventSource`, while there is no log.
+fn following(ctx: &Ctx, logs: Option<Logs>, headers: &HeaderMap) -> Result<Response, Failed> {
+    match logs {
+        Some(logs) => Ok(events(ctx, logs, headers)?),
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+/// The log of the caller's draft.
 pub async fn draft(
     State(ctx): State<Ctx>,
     Path(at): Path<At>,
@@ -90,8 +99,5 @@ pub async fn draft(
     visit: Visit,
 ) -> Result<Response, Failed> {
     let project = visit.project(&ctx, &at, Action::View)?;
-    match ctx.apps.draft_logs(visit.user()?, &project)? {
-        Some(logs) => Ok(events(&ctx, logs, &headers)?),
-        None => Ok(StatusCode::NO_CONTENT.into_response()),
-    }
+    following(&ctx, ctx.apps.draft_logs(visit.user()?, &project)?, &headers)
 }

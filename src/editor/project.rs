@@ -10,8 +10,8 @@ use super::{Ctx, show};
 use crate::accounts::Action;
 use crate::apps::Project;
 use crate::apps::view::{AppStatus, DeployView};
-use crate::base::Result;
-use crate::runner::logs::{LogLine, RequestLine, Stream};
+use crate::base::{Kind, Result};
+use crate::runner::logs::{LogLine, Logs, RequestLine, Stream};
 
 /// What stands above every tab.
 pub struct Head {
@@ -93,6 +93,14 @@ impl Rows {
     }
 }
 
+/// The live app's log; `None` before the first deploy.
+pub fn log_of(ctx: &Ctx, project: &Project) -> Result<Option<Logs>> {
+    match ctx.apps.logs(project) {
+        Err(e) if e.kind == Kind::Conflict => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 pub fn stream(of: &Stream) -> &'static str {
     match of {
         Stream::Out => "out",
@@ -107,12 +115,15 @@ pub async fn overview(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) 
         return Ok(elsewhere);
     }
     let head = Head::of(&ctx, &visit, &project, "overview")?;
-    let logs = ctx.apps.logs(&project)?;
+    let (requests, lines) = match log_of(&ctx, &project)? {
+        Some(logs) => (logs.requests(8)?, logs.tail(60, None)?),
+        None => Default::default(),
+    };
     html(&Overview {
         shell: visit.shell(project.path.to_string()),
         deploys: ctx.apps.deploys(&project, 4)?,
-        requests: logs.requests(8)?,
-        lines: logs.tail(60, None)?,
+        requests,
+        lines,
         head,
     })
 }
@@ -139,7 +150,7 @@ pub async fn logs(
     }
     let head = Head::of(&ctx, &visit, &project, "logs")?;
     let n = rows.count(500);
-    let lines = ctx.apps.logs(&project)?.tail(n, None)?;
+    let lines = log_of(&ctx, &project)?.map_or(Ok(Vec::new()), |logs| logs.tail(n, None))?;
     html(&LogPage { shell: visit.shell(format!("Logs of {}", project.path)), head, lines, n })
 }
 
@@ -155,6 +166,6 @@ pub async fn requests(
     }
     let head = Head::of(&ctx, &visit, &project, "requests")?;
     let n = rows.count(200);
-    let requests = ctx.apps.logs(&project)?.requests(n)?;
+    let requests = log_of(&ctx, &project)?.map_or(Ok(Vec::new()), |logs| logs.requests(n))?;
     html(&Requests { shell: visit.shell(format!("Requests to {}", project.path)), head, requests, n })
 }

@@ -70,6 +70,8 @@ export class Tree {
   }
 
   private draw() {
+    // Somebody writes a name just now: drawn when that is over.
+    if (this.host.querySelector("input")) return;
     const focused = this.host.contains(document.activeElement);
     this.shown = this.nodes();
     if (!this.shown.some((n) => n.path === this.at)) this.at = this.shown[0]?.path ?? "";
@@ -188,8 +190,11 @@ export class Tree {
   /** A field in place of a row's name; holds the whole path, so that a rename can also be a move. */
   private field(row: HTMLElement, value: string, took: (path: string) => void, from = value.length) {
     const input = el("input", { value, "aria-label": "Path", spellcheck: "false", autocapitalize: "none" });
+    let over = false;
     const done = (take: boolean) => {
-      if (!input.isConnected) return;
+      // Taking the field away also blurs it.
+      if (over) return;
+      over = true;
       const path = input.value.trim().replace(/^\/+|\/+$/g, "");
       input.remove();
       this.draw();

@@ -1,4 +1,7 @@
 //! Real git against this host, with a gate that lets everybody in and decides by the commit's message.
+mod clients;
+mod doors;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -6,7 +9,7 @@ use hyper::HeaderMap;
 
 use super::{Gate, routes};
 use crate::base::{DataDir, Error, Progress, ProjectPath, Result};
-use crate::git::{Decision, Identity, Options, RefUpdate, Repo, Repos, Service, other_client};
+use crate::git::{Decision, Identity, Options, RefUpdate, Repo, Repos, Service};
 
 const PROJECT: i64 = 7;
 
@@ -49,7 +52,7 @@ impl Gate for Open {
 }
 
 /// Polls, a minute at most.
-fn until(done: impl Fn() -> bool) {
+pub(super) fn until(done: impl Fn() -> bool) {
     for _ in 0..3000 {
         if done() {
             return;
@@ -342,197 +345,4 @@ fn a_project_is_imported() {
         assert!(error.public.contains(why), "{error:?}");
         assert!(!bench.repos.path(51).exists());
     }
-}
-
-/// One request by hand; gives status and body.
-fn request(bench: &Bench, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
-    use std::io::{Read as _, Write as _};
-    let host = bench.url.trim_start_matches("http://").split('/').next().unwrap().to_owned();
-    let mut stream = std::net::TcpStream::connect(&host).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
-    )
-    .unwrap();
-    stream.write_all(body).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    (answer[9..12].parse().unwrap(), answer)
-}
-
-#[test]
-fn doors_are_narrow() {
-    let bench = Bench::new();
-    let ask = |path: &str| request(&bench, "GET", path, "", b"");
-    assert_eq!(ask("/dev/hello/info/refs?service=git-upload-pack").0, 200, "with and without .git");
-    assert_eq!(ask("/dev/hello.git/info/refs").0, 403, "the dumb protocol");
-    assert_eq!(ask("/dev/hello.git/info/refs?service=git-evil").0, 403);
-    for path in ["/dev/none.git", "/..%2f/hello.git", "/dev/%2e%2e", "/dev/hello%00.git", "/DEV/hello.git"] {
-        assert_eq!(ask(&format!("{path}/info/refs?service=git-upload-pack")).0, 404, "{path}");
-    }
-    for path in ["config", "HEAD", "objects/info/packs", "hooks/x"] {
-        assert_eq!(ask(&format!("/dev/hello.git/{path}")).0, 404, "{path}");
-    }
-    let (status, _) =
-        request(&bench, "POST", "/dev/hello.git/git-receive-pack", "content-type: text/plain\r\n", b"0000");
-    assert_eq!(status, 415);
-    let push = "content-type: application/x-git-receive-pack-request\r\n";
-    let (status, answer) = request(&bench, "POST", "/dev/hello.git/git-receive-pack", push, b"0000");
-    assert!(status == 200 && answer.contains("no-cache, max-age=0, must-revalidate"), "the probe: {answer}");
-    for junk in ["", "zzzz", "0003", "0032want x", "0009done\n", "fff0"] {
-        for service in ["upload", "receive"] {
-            let kind = format!("content-type: application/x-git-{service}-pack-request\r\n");
-            let path = format!("/dev/hello.git/git-{service}-pack");
-            assert_eq!(request(&bench, "POST", &path, &kind, junk.as_bytes()).0, 200, "{junk} to {service}");
-        }
-    }
-    // A request that inflates to more than a fetch can have to say.
-    let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    for _ in 0..4096 {
-        std::io::Write::write_all(&mut zip, &[&b"fff0"[..], &[b'x'; 65_516]].concat()).unwrap();
-    }
-    let fetch = "content-type: application/x-git-upload-pack-request\r\ncontent-encoding: gzip\r\n";
-    let (_, answer) = request(&bench, "POST", "/dev/hello.git/git-upload-pack", fetch, &zip.finish().unwrap());
-    assert!(answer.contains("ERR this is not a fetch"), "{answer}");
-    let refs = bench.url.replace("hello", "copy");
-    assert_eq!(bench.clone_to("still-here", &[]).ok(&["ls-remote", &refs]), "");
-    bench.sound();
-}
-
-#[test]
-fn a_client_that_leaves_stops_nothing() {
-    let bench = Bench::new();
-    let work = bench.work("work");
-    let place = bench.path("");
-    let slow = work.commit("a", b"1", &format!("wait in {}", place.display()));
-    // It leaves while the push is decided: the push goes on.
-    let mut child = work.command(&["push", "-q", "origin", "main"]).spawn().unwrap();
-    until(|| place.join("deciding").exists());
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let mut next = {
-        work.commit("a", b"2", "next");
-        work.command(&["push", "-q", "origin", "main:other"]).spawn().unwrap()
-    };
-    std::fs::File::create(place.join("go")).unwrap();
-    until(|| bench.tip("main") == Some(slow.clone()));
-    assert!(next.wait().unwrap().success(), "a push that waited its turn");
-    // It leaves in the middle of its pack: nothing stays.
-    let mut noise = vec![0u8; 20 << 20];
-    crate::base::secret::fill_random(&mut noise);
-    work.commit("noise", &noise, "noise");
-    let host = bench.url.trim_start_matches("http://").split('/').next().unwrap().to_owned();
-    let mut stream = std::net::TcpStream::connect(&host).unwrap();
-    let command = format!("{} {} refs/heads/half\0report-status", "0".repeat(40), work.id("HEAD"));
-    let head = format!(
-        "POST /dev/hello.git/git-receive-pack HTTP/1.1\r\nhost: {host}\r\ncontent-length: 20000000\r\n\
-         content-type: application/x-git-receive-pack-request\r\n\r\n{:04x}{command}0000PACK",
-        command.len() + 4
-    );
-    std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
-    let objects = bench.repos.path(PROJECT).join("objects");
-    let incoming = || {
-        let entries = std::fs::read_dir(&objects).unwrap();
-        entries.flatten().any(|e| e.file_name().to_string_lossy().starts_with("incoming-"))
-    };
-    until(incoming);
-    drop(stream);
-    until(|| !incoming());
-    assert_eq!(bench.tip("half"), None);
-    bench.sound();
-}
-
-/// Branches, merges, rewinds and clones that fell behind, in an order drawn by `seed`: whatever a client has,
-/// a fetch makes it whole.
-#[test]
-fn histories_drawn_at_random_arrive_whole() {
-    let bench = Bench::new();
-    let work = bench.work("work");
-    work.commit("base", b"0", "base");
-    work.ok(&["push", "-q", "origin", "main"]);
-    let clones: Vec<Work> =
-        ["0", "2"].map(|v| bench.clone_to(&format!("c{v}"), &["-c", &format!("protocol.version={v}")])).into();
-    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
-    let mut draw = |n: u64| {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed % n
-    };
-    for step in 0..40 {
-        let branch = format!("b{}", draw(3));
-        let known = work.git(&["rev-parse", "-q", "--verify", &branch]).status.success();
-        match draw(6) {
-            0 | 1 if known => drop(work.ok(&["checkout", "-q", &branch])),
-            0 | 1 => drop(work.ok(&["checkout", "-q", "-b", &branch])),
-            2 if known => drop(work.git(&["merge", "-q", "-X", "ours", "-m", "merge", &branch])),
-            3 => drop(work.ok(&["commit", "-q", "--amend", "--date", "2001-01-01T00:00:00", "-m", "rewound"])),
-            _ => {
-                let lines: String = (0..50).map(|n| format!("{n} {}\n", draw(9))).collect();
-                work.commit(&format!("d{}/f{}", draw(3), draw(4)), lines.as_bytes(), &format!("step {step}"));
-            }
-        }
-        if draw(2) == 0 {
-            work.ok(&["push", "-q", "--force", "--all", "origin"]);
-        }
-        let clone = &clones[draw(2) as usize];
-        if draw(3) == 0 {
-            clone.ok(&["fetch", "-q", "origin"]);
-            clone.ok(&["fsck", "--strict"]);
-        }
-        if draw(5) == 0 {
-            clone.commit(&format!("own{step}"), b"x", "work of its own");
-        }
-    }
-    work.ok(&["push", "-q", "--force", "--all", "origin"]);
-    for clone in &clones {
-        clone.ok(&["fetch", "-q", "origin"]);
-        clone.ok(&["fsck", "--strict"]);
-        let tips = |work: &Work, space: &str| work.ok(&["for-each-ref", "--format=%(objectname)", space]);
-        assert!(tips(&work, "refs/heads/b*").lines().count() > 1);
-        assert_eq!(tips(clone, "refs/remotes/origin/b*"), tips(&work, "refs/heads/b*"));
-    }
-    bench.sound();
-}
-
-/// libgit2 as a client: other packs (deltas that name their base by id), other habits.
-#[test]
-fn another_client_clones_and_pushes() {
-    let bench = Bench::new();
-    let work = bench.work("work");
-    let text: String = (0..3000).map(|n| format!("line {n}\n")).collect();
-    work.commit("a", text.as_bytes(), "one");
-    work.ok(&["push", "-q", "origin", "main"]);
-    let repo = other_client::Repository::clone(&bench.url, bench.path("theirs")).unwrap();
-    let who = other_client::Signature::now("Other", "other@example.com").unwrap();
-    let mut tip = repo.head().unwrap().peel_to_commit().unwrap();
-    for n in 0..5 {
-        let blob = repo.blob(format!("{text}more {n}\n").as_bytes()).unwrap();
-        let mut tree = repo.treebuilder(Some(&tip.tree().unwrap())).unwrap();
-        for name in ["a", "b"] {
-            tree.insert(name, blob, 0o100_644).unwrap();
-        }
-        let tree = repo.find_tree(tree.write().unwrap()).unwrap();
-        let id = repo.commit(Some("HEAD"), &who, &who, "more", &tree, &[&tip]).unwrap();
-        tip = repo.find_commit(id).unwrap();
-    }
-    let mut answers = Vec::new();
-    {
-        let mut calls = other_client::RemoteCallbacks::new();
-        calls.push_update_reference(|name, why| {
-            answers.push((name.to_owned(), why.map(str::to_owned)));
-            Ok(())
-        });
-        let mut options = other_client::PushOptions::new();
-        options.remote_callbacks(calls);
-        repo.find_remote("origin").unwrap().push(&["refs/heads/main"], Some(&mut options)).unwrap();
-    }
-    assert_eq!(answers, [("refs/heads/main".to_owned(), None)]);
-    assert_eq!(bench.tip("main"), Some(tip.id().to_string()));
-    bench.sound();
-    work.commit("c", b"x", "local");
-    work.ok(&["fetch", "-q"]);
-    assert_eq!(work.id("origin/main"), tip.id().to_string());
 }
