@@ -127,7 +127,7 @@ async fn path(parts: &mut Parts) -> Result<ProjectPath> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::users::User;
+    use crate::accounts::User;
 
     #[test]
     fn only_a_bearer_header_is_a_token() {

@@ -12,13 +12,13 @@ use super::settings::Settings;
 use super::show;
 use super::trash::TrashPage;
 use super::visit::{Account, Shell};
+use crate::accounts::User;
 use crate::accounts::{Actor, InviteInfo, Scope, TokenInfo, Via};
 use crate::apps::template::TEMPLATES;
 use crate::apps::view::*;
 use crate::base::{Clock, ProjectPath, UserName};
 use crate::runner::logs::{LogLine, RequestLine, Stream};
 use crate::runner::{State, Status};
-use crate::store::users::User;
 
 const HOSTILE: &str = "\"><img src=x onerror=alert(1)>";
 

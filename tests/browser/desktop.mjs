@@ -35,7 +35,7 @@ export async function desktop(steady, browser) {
   });
   await inspect(page, "edit-running");
   await check("the draft's log is under the code", async () => {
-    await page.locator("[data-log=draft]").click();
+    await page.locator("button[data-log=draft]").click();
     await page.locator("#log-body").getByText("asked for").first().waitFor();
   });
 
@@ -47,7 +47,7 @@ export async function desktop(steady, browser) {
     assert(JSON.parse(curl(`${steady.app("counter")}/count`)).count === 0, "the draft counted in the live data");
   });
   await check("the live log is under the code", async () => {
-    await page.locator("[data-log=live]").click();
+    await page.locator("button[data-log=live]").click();
     await page.locator("#log-body").getByText("asked for").first().waitFor();
   });
   await inspect(page, "edit-live");

@@ -164,6 +164,8 @@ export async function inspect(page, name) {
 export async function retype(page, text) {
   await page.locator(".cm-content").click();
   await page.keyboard.press("ControlOrMeta+a");
+  // Text put over a selection would make Chromium wrap it in a styled element of its own.
+  await page.keyboard.press("Delete");
   const saved = page.waitForResponse((r) => r.request().method() === "POST" && r.url().endsWith("/files"));
   await page.keyboard.insertText(text);
   const reply = await saved;

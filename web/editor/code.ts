@@ -13,7 +13,7 @@ const theme = EditorView.theme({
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.6", fontVariantLigatures: "none" },
   ".cm-content": { padding: "10px 0 40vh", caretColor: "var(--accent)" },
   ".cm-gutters": { backgroundColor: "var(--sheet)", color: "var(--ink-2)", border: "none", paddingRight: "4px" },
-  ".cm-lineNumbers .cm-gutterElement": { minWidth: "2.6em", opacity: ".75" },
+  ".cm-lineNumbers .cm-gutterElement": { minWidth: "2.6em" },
   "&.cm-focused": { outline: "none" },
   ".cm-activeLine, .cm-activeLineGutter": { backgroundColor: "color-mix(in srgb, var(--well) 70%, transparent)" },
   ".cm-activeLineGutter": { color: "var(--ink)" },
