@@ -36,7 +36,7 @@ export async function desktop(steady, browser) {
   await inspect(page, "edit-running");
   await check("the draft's log is under the code", async () => {
     await page.locator("button[data-log=draft]").click();
-    await page.locator("#log-body").getByText("asked for").first().waitFor();
+    await page.locator("#log-body").getByText("asked for").filter({ visible: true }).first().waitFor();
   });
 
   await check("Deploy makes it live, on data of its own", async () => {
@@ -48,7 +48,7 @@ export async function desktop(steady, browser) {
   });
   await check("the live log is under the code", async () => {
     await page.locator("button[data-log=live]").click();
-    await page.locator("#log-body").getByText("asked for").first().waitFor();
+    await page.locator("#log-body").getByText("asked for").filter({ visible: true }).first().waitFor();
   });
   await inspect(page, "edit-live");
 
