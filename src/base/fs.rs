@@ -87,7 +87,10 @@ impl DataDir {
     /// Removes what an earlier run left there. Before any engine starts: they keep things of their own there.
     pub fn clear_tmp(&self) -> Result<()> {
         for entry in fs::read_dir(self.tmp()).internal("while clearing tmp")?.flatten() {
-            remove_tree(&entry.path()).internal("while clearing tmp")?;
+            if let Err(error) = remove_tree(&entry.path()) {
+                // What cannot be removed costs room; a server that does not start costs everything.
+                tracing::error!(path = %entry.path().display(), %error, "a temporary folder stays");
+            }
         }
         Ok(())
     }
@@ -131,18 +134,10 @@ pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a file or folder tree without following links; nothing there is success.
+/// Removes a file or folder tree without following links; nothing there is success. However deep hostile code
+/// has nested it: see `base::remove`. A large one takes minutes; the runtime is told.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
-    let gone = |r: io::Result<()>| match r {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    };
-    match fs::symlink_metadata(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(e),
-        Ok(meta) if meta.is_dir() => gone(fs::remove_dir_all(path)),
-        Ok(_) => gone(fs::remove_file(path)),
-    }
+    super::task::blocking(|| super::remove::tree(path))
 }
 
 /// Replaces `path` whole or not at all: temp file beside it, fsync, rename, fsync of the folder.

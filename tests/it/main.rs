@@ -4,6 +4,7 @@
 
 mod support;
 
+mod attacks_code;
 mod cli;
 mod crash;
 mod curl;
