@@ -10,6 +10,7 @@ export async function desktop(steady, browser) {
   await page.getByLabel("Password").fill(PASSWORD);
   await page.getByRole("button", { name: "Create owner" }).click();
   await page.getByRole("heading", { name: "Projects" }).waitFor();
+  steady.owned = true;
   await inspect(page, "home-empty");
   await check("the set-up link works once", async () => {
     const answer = curl("-o", "/dev/null", "-w", "%{http_code}", steady.setup);
@@ -48,7 +49,7 @@ export async function desktop(steady, browser) {
   });
   await check("the live log is under the code", async () => {
     await page.locator("button[data-log=live]").click();
-    await page.locator("#log-body").getByText("asked for").first().waitFor();
+    await page.locator("#log-body st-logs[data-log=live]").getByText("asked for").first().waitFor();
   });
   await inspect(page, "edit-live");
 
