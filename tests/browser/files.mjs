@@ -103,7 +103,7 @@ export async function files(steady, browser) {
     await page.keyboard.type("moved/two.ts");
     await page.keyboard.press("Enter");
     await row("moved/two.ts").waitFor();
-    await held("moved/two.ts");
+    await until("the focus is on the moved file", async () => (await focus(page)).includes("moved/two.ts"));
     await page.keyboard.press("F2");
     await page.keyboard.press("Escape");
     await held("moved/two.ts");

@@ -49,7 +49,7 @@ export async function merge(steady, browser) {
     await other.keyboard.type("\nTyped in the second tab.");
     await saveState(other, "stale");
     assert((await other.locator("#save-state").innerText()) === "Changed in another tab", "the words are others");
-    await other.getByRole("button", { name: "Reload" }).click();
+    await other.getByRole("button", { name: "Reload", exact: true }).click();
     await ready(other);
     await saveState(other, "saved");
     assert((await other.locator(".cm-content").innerText()).includes("Typed in the second tab."), "the text typed is gone");

@@ -24,6 +24,8 @@ export class Desk {
   /** Files that are not text, as the panel shows them. */
   private readonly views = new Map<string, FileView>();
   private wanted = "";
+  /** The new name of something the server has not moved yet. */
+  private moving: string | null = null;
 
   constructor(private readonly boot: Boot) {
     this.base = `/${boot.project}`;
@@ -84,7 +86,7 @@ export class Desk {
     if (!this.code.has(path) && !this.views.has(path)) {
       try {
         if (this.saver.pending(path)) await this.saver.flush();
-        await this.loaded(await this.fetch(path));
+        await this.read(path);
       } catch (e) {
         return banner("open", e instanceof Refused ? `${path}: ${e.message}` : `${path} cannot be read: the server cannot be reached.`, [], "bad");
       }
@@ -126,6 +128,15 @@ export class Desk {
     this.views.set(file.path, file);
   }
 
+  /** Reads a file as it is now: when the workspace moved on while the answer was under way, once more. */
+  private async read(path: string) {
+    for (let left = 3; ; left--) {
+      const on = this.saver.commit;
+      const file = await this.fetch(path);
+      if (on === this.saver.commit || left === 0) return this.loaded(file);
+    }
+  }
+
   private fetch(path: string): Promise<FileView> {
     return getJson(`${this.base}/file?${new URLSearchParams({ commit: this.saver.commit, path })}`);
   }
@@ -165,14 +176,23 @@ export class Desk {
       return banner("move", `There is already something at ${to}.`, [], "bad");
     }
     dropBanner("move");
-    if (!(await this.act([{ op: "move", from, to }]))) return;
+    this.renamed(from, to);
+    this.moving = to;
+    const done = await this.act([{ op: "move", from, to }]);
+    this.moving = null;
+    if (!done) return this.renamed(to, from);
+    const now = this.wanted;
+    if (now === to || now.startsWith(`${to}/`)) await this.open(now);
+  }
+  /** Open files go along before the server has moved them, so that what is typed meanwhile is theirs. */
+  private renamed(from: string, to: string) {
     for (const path of [...this.tabs.open]) {
       if (path !== from && !path.startsWith(`${from}/`)) continue;
       const now = to + path.slice(from.length);
       this.views.delete(path);
       this.code.rename(path, now);
       this.tabs.rename(path, now);
-      if (this.wanted === path) await this.open(now);
+      if (this.wanted === path) this.wanted = now;
     }
   }
   private async remove(node: Node): Promise<boolean> {
@@ -208,7 +228,8 @@ export class Desk {
     this.tree.render(workspace.files, workspace.conflicts);
     const marked = workspace.conflicts;
     const there = new Set(workspace.files.map((f) => f.path));
-    for (const path of [...this.tabs.open]) if (!there.has(path) && !this.saver.pending(path)) this.tabs.close(path);
+    const underway = (path: string) => this.moving !== null && (path === this.moving || path.startsWith(`${this.moving}/`));
+    for (const path of [...this.tabs.open]) if (!there.has(path) && !this.saver.pending(path) && !underway(path)) this.tabs.close(path);
     this.tabs.mark(marked);
     this.moved();
     if (marked.length) {
