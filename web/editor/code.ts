@@ -37,6 +37,21 @@ const theme = EditorView.theme({
   ".cm-conflict": { backgroundColor: "var(--warn-wash)" },
 });
 
+/**
+ * Text typed over a selection is put in by us: Chromium would wrap it in an element with a style of its own,
+ * which the Content-Security-Policy refuses and reports.
+ */
+const overSelection = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { main } = view.state.selection;
+    const text = event.data;
+    if (event.inputType !== "insertText" || !text || main.empty || view.composing || view.state.readOnly) return false;
+    const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: "input.type", scrollIntoView: true });
+    if (!view.state.facet(EditorView.inputHandler).some((take) => take(view, main.from, main.to, text, insert))) view.dispatch(insert());
+    return true;
+  },
+});
+
 export type Mark = { line: number; column: number; message: string };
 
 export class Code {
@@ -46,7 +61,7 @@ export class Code {
   private readonly marks = new Map<string, Mark[]>();
   private readonly base: Extension;
 
-  constructor(host: HTMLElement, private readonly writable: boolean, typed: (path: string, text: string) => void) {
+  constructor(host: HTMLElement, writable: boolean, typed: (path: string, text: string) => void) {
     const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')!.content;
     this.base = [
       EditorView.cspNonce.of(nonce),
@@ -54,7 +69,7 @@ export class Code {
       EditorState.allowMultipleSelections.of(true), indentOnInput(), bracketMatching(), closeBrackets(), rectangularSelection(),
       crosshairCursor(), highlightActiveLine(), highlightSelectionMatches(), lintGutter(), autocompletion(),
       EditorState.languageData.of(() => [{ autocomplete: completeAnyWord }]),
-      highlighting, theme, EditorState.tabSize.of(2), EditorState.readOnly.of(!writable),
+      highlighting, theme, overSelection, EditorState.tabSize.of(2), EditorState.readOnly.of(!writable),
       keymap.of([...closeBracketsKeymap, ...defaultKeymap.filter((b) => b.key !== "Mod-Enter"), ...searchKeymap, ...historyKeymap, ...foldKeymap, ...completionKeymap, ...lintKeymap, indentWithTab]),
       EditorView.updateListener.of((update) => {
         if (update.docChanged && this.current) typed(this.current, update.state.doc.toString());
@@ -79,7 +94,7 @@ export class Code {
     const label = `Code of ${path}. Escape, then Tab leaves the editor.`;
     const state = EditorState.create({
       doc: text,
-      extensions: [this.base, grammar, EditorView.contentAttributes.of({ "aria-label": label, tabindex: this.writable ? "-1" : "0" })],
+      extensions: [this.base, grammar, EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" })],
     });
     if (path === this.current) {
       const at = Math.min(this.view.state.selection.main.head, state.doc.length);

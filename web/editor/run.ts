@@ -43,6 +43,7 @@ export class Runs {
 
   async run() {
     await this.act("run", async () => {
+      this.wait();
       const draft = await postStream<Draft>(`${this.base}/run`, new URLSearchParams(), (e) => this.heard(e));
       this.url = draft.url;
       this.logs.draft(draft.reused);
@@ -89,6 +90,8 @@ export class Runs {
       if (e instanceof Refused && e.problem.hint) this.logs.say("steady", e.problem.hint);
       this.logs.show("run");
       showPane("logs");
+      const waiting = $("stage").querySelector('[aria-busy="true"]');
+      if (waiting) waiting.replaceWith(el("div", { class: "empty" }, el("p", {}, "It did not start."), el("p", { class: "dim" }, "The log says why.")));
     } finally {
       this.busy = false;
       button.removeAttribute("aria-busy");
@@ -96,9 +99,18 @@ export class Runs {
   }
 
   private heard(event: ProgressEvent) {
-    if (event.type === "stage") this.logs.say("stage", event.name);
-    else if (event.type === "done") this.logs.say("steady", `${event.name}: ${event.ms} ms`);
+    if (event.type === "stage") {
+      this.logs.say("stage", event.name);
+      const step = document.getElementById("run-step");
+      if (step) step.textContent = event.name;
+    } else if (event.type === "done") this.logs.say("steady", `${event.name}: ${event.ms} ms`);
     else this.logs.say("out", event.text);
+  }
+
+  /** Before the first run there is nothing to look at: the stage says how far it is. */
+  private wait() {
+    if (this.frame) return;
+    $("stage").replaceChildren(el("div", { class: "empty", "aria-busy": true }, el("p", {}, "Starting…"), el("p", { class: "dim", id: "run-step" }, "")));
   }
 
   private load() {
