@@ -261,6 +261,21 @@ fn every_setting_is_documented_and_every_documented_setting_exists() {
 }
 
 #[test]
+fn documented_defaults_are_the_real_ones() {
+    let docs = read("docs/configuration.md");
+    let mut wrong = vec![];
+    for line in steady::config::Config::default_file().lines() {
+        let Some((name, value)) = line.strip_prefix('#').and_then(|line| line.split_once(" = ")) else { continue };
+        let value = value.trim_matches('"');
+        let row = docs.lines().find(|row| row.starts_with(&format!("| `{name}` |")));
+        if !value.is_empty() && !row.is_some_and(|row| row.contains(&format!("| `{value}` |"))) {
+            wrong.push(format!("docs/configuration.md must give {name} the default `{value}`"));
+        }
+    }
+    none(wrong);
+}
+
+#[test]
 fn every_dependency_has_its_line() {
     let docs = read("docs/dependencies.md");
     let documented: BTreeSet<_> = docs

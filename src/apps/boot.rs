@@ -16,7 +16,9 @@ impl Apps {
             tracing::warn!(interrupted, "deploys were interrupted when the server last ended");
         }
         for draft in self.store().read(drafts::all)? {
-            self.discard_draft(&draft).await?;
+            if let Err(error) = self.discard_draft(&draft).await {
+                tracing::error!(draft = draft.id, ?error, "a draft of an earlier run stays");
+            }
         }
         for row in self.store().read(|db| projects::list(db, None))? {
             let path = row.path.clone();

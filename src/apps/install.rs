@@ -1,6 +1,7 @@
 //! `bun install` and build scripts: in the jail, as the app's own uid, network for packages only by need.
 //! What was installed is kept by what was asked for, so that the next version starts from hard links.
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Apps;
 use super::plan::Needs;
-use crate::base::fs::{make_dir, remove_tree, rename_durable};
+use crate::base::fs::{make_dir, open_beneath, remove_tree, rename_durable};
 use crate::base::{Error, Kind, Progress, Result, ResultExt as _};
 use crate::runner::{JobSpec, Limits};
 
@@ -24,11 +25,15 @@ const INPUTS: &[&str] =
 impl Apps {
     pub(super) async fn install(&self, app: i64, code: &Path, needs: &Needs, progress: &Progress) -> Result<()> {
         let kept = self.dir().deps(app).join(fingerprint(code));
+        // A build may write into packages; what is kept, and what runs now, must not change with that.
+        let way = if needs.build.is_some() { Way::Copy } else { Way::HardLink };
+        // Looked at before anything of the project runs, which may leave anything there.
+        let keepable = is_keepable(code);
         let target = code.join("node_modules");
         remove_tree(&target).internal("while clearing node_modules")?;
         if kept.join("node_modules").is_dir() {
             let from = kept.join("node_modules");
-            tokio::task::spawn_blocking(move || link_tree(&from, &target))
+            tokio::task::spawn_blocking(move || link_tree(&from, &target, way))
                 .await
                 .internal("while linking packages")?
                 .internal("while linking packages")?;
@@ -41,10 +46,8 @@ impl Apps {
         }
         self.in_code(app, code, command, INSTALL_TIMEOUT, "bun install", progress).await?;
         let code = code.to_owned();
-        let workspaces = has_workspaces(&code);
         tokio::task::spawn_blocking(move || {
-            // Workspaces link into the code itself, which differs by version: nothing to keep.
-            if !workspaces && let Err(error) = keep(&code.join("node_modules"), &kept) {
+            if keepable && let Err(error) = keep(&code.join("node_modules"), &kept, way) {
                 tracing::warn!(%error, "installed packages could not be kept for the next version");
             }
         })
@@ -94,32 +97,59 @@ impl Apps {
 /// Hash of the files that decide what is installed.
 fn fingerprint(code: &Path) -> String {
     let mut hash = Sha256::new();
+    let mut piece = vec![0; 64 << 10];
     for name in INPUTS {
         hash.update(name.as_bytes());
         hash.update([0]);
-        if let Ok(bytes) = fs::read(code.join(name)) {
-            hash.update(bytes.len().to_le_bytes());
-            hash.update(bytes);
+        if let Ok(mut file) = open_beneath(code, Path::new(name)) {
+            hash.update(file.metadata().map_or(0, |meta| meta.len()).to_le_bytes());
+            while let Ok(read @ 1..) = file.read(&mut piece) {
+                hash.update(&piece[..read]);
+            }
         }
     }
     hash.update(env!("CARGO_PKG_VERSION"));
     hex::encode(&hash.finalize()[..16])
 }
 
-fn has_workspaces(code: &Path) -> bool {
-    fs::read_to_string(code.join("package.json")).is_ok_and(|text| text.contains("\"workspaces\""))
+/// Whether an install depends on nothing but [`INPUTS`] and leaves nothing outside `node_modules`: no workspaces
+/// or packages that lie in the code itself, no scripts of the project's own.
+fn is_keepable(code: &Path) -> bool {
+    let mut text = String::new();
+    let read = open_beneath(code, Path::new("package.json")).map(|file| file.take(1 << 20).read_to_string(&mut text));
+    let Ok(Ok(_)) = read else { return false };
+    let Ok(package) = serde_json::from_str::<serde_json::Value>(&text) else { return false };
+    let scripts = ["preinstall", "install", "postinstall", "preprepare", "prepare", "postprepare"];
+    let lies_here = |value: &serde_json::Value| {
+        value
+            .as_str()
+            .is_some_and(|from| ["file:", "link:", "workspace:", ".", "/"].iter().any(|p| from.starts_with(p)))
+    };
+    let local = ["dependencies", "devDependencies", "optionalDependencies"]
+        .iter()
+        .filter_map(|kind| package[kind].as_object())
+        .any(|packages| packages.values().any(lies_here));
+    package["workspaces"].is_null() && !local && scripts.iter().all(|name| package["scripts"][name].is_null())
 }
 
-/// Puts a copy made of hard links beside the app and drops the oldest sets above [`KEEP`].
-fn keep(installed: &Path, kept: &Path) -> std::io::Result<()> {
-    if !installed.is_dir() {
+/// How a tree of packages is copied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    HardLink,
+    Copy,
+}
+
+/// Puts a copy beside the app and drops the oldest sets above [`KEEP`].
+fn keep(installed: &Path, kept: &Path, way: Way) -> std::io::Result<()> {
+    // Packages run code while they are installed: a link left here leads wherever they like.
+    if !fs::symlink_metadata(installed).is_ok_and(|meta| meta.is_dir()) {
         return Ok(());
     }
     let parent = kept.parent().unwrap_or(kept);
     make_dir(parent, 0o711)?;
     let temp = parent.join(format!(".{}", crate::base::secret::random_token(8)));
     make_dir(&temp, 0o711)?;
-    link_tree(installed, &temp.join("node_modules"))?;
+    link_tree(installed, &temp.join("node_modules"), way).inspect_err(|_| drop(remove_tree(&temp)))?;
     remove_tree(kept)?;
     rename_durable(&temp, kept)?;
     let mut sets: Vec<(i64, PathBuf)> =
@@ -141,17 +171,17 @@ fn touch(kept: &Path) {
     });
 }
 
-/// Copies a folder as hard links; links are copied as links; where hard links do not work, files are copied.
-fn link_tree(from: &Path, to: &Path) -> std::io::Result<()> {
+/// Copies a folder that is no link; links in it are copied as links; where hard links do not work, files are copied.
+fn link_tree(from: &Path, to: &Path, way: Way) -> std::io::Result<()> {
     make_dir(to, 0o755)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (source, target, kind) = (entry.path(), to.join(entry.file_name()), entry.file_type()?);
         if kind.is_dir() {
-            link_tree(&source, &target)?;
+            link_tree(&source, &target, way)?;
         } else if kind.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(&source)?, &target)?;
-        } else if kind.is_file() && fs::hard_link(&source, &target).is_err() {
+        } else if kind.is_file() && (way == Way::Copy || fs::hard_link(&source, &target).is_err()) {
             fs::copy(&source, &target)?;
         }
     }
@@ -193,4 +223,59 @@ pub(super) fn open_to_reading(path: &Path) -> Result<()> {
         Ok(())
     }
     walk(path).internal("while closing the version folder")
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // files that may tear
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_outside_is_kept_as_packages() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let (secret, code, kept) = (dir.path().join("secret"), dir.path().join("code"), dir.path().join("deps/1"));
+        for folder in [&secret, &code] {
+            fs::create_dir(folder).expect("folder");
+        }
+        fs::write(secret.join("key"), b"k").expect("file");
+        let modules = code.join("node_modules");
+        std::os::unix::fs::symlink(&secret, &modules).expect("link");
+        keep(&modules, &kept, Way::HardLink).expect("skipped");
+        assert!(!kept.exists(), "a link was followed");
+        fs::remove_file(&modules).expect("remove");
+        fs::create_dir(&modules).expect("folder");
+        std::os::unix::fs::symlink(&secret, modules.join("inner")).expect("link");
+        fs::write(modules.join("a.js"), b"1").expect("file");
+        keep(&modules, &kept, Way::HardLink).expect("kept");
+        assert!(fs::symlink_metadata(kept.join("node_modules/inner")).expect("there").is_symlink());
+        assert_eq!(fs::metadata(modules.join("a.js")).expect("meta").nlink(), 2);
+        keep(&modules, &kept, Way::Copy).expect("kept");
+        assert_eq!(fs::metadata(kept.join("node_modules/a.js")).expect("meta").nlink(), 1, "a build may write it");
+    }
+
+    #[test]
+    fn only_what_the_inputs_decide_is_kept() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let is = |package: &str| {
+            fs::write(dir.path().join("package.json"), package).expect("file");
+            is_keepable(dir.path())
+        };
+        assert!(is(r#"{"dependencies":{"hono":"^4"},"scripts":{"start":"x"}}"#));
+        for bad in [
+            "",
+            "[",
+            r#"{"workspaces":["a"]}"#,
+            r#"{"dependencies":{"x":"file:./x"}}"#,
+            r#"{"devDependencies":{"x":"../x"}}"#,
+            r#"{"scripts":{"postinstall":"x"}}"#,
+        ] {
+            assert!(!is(bad), "{bad}");
+        }
+        fs::remove_file(dir.path().join("package.json")).expect("remove");
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join("package.json")).expect("link");
+        assert!(!is_keepable(dir.path()), "a link out must not be read");
+        fs::remove_file(dir.path().join("package.json")).expect("remove");
+        nix::unistd::mkfifo(&dir.path().join("package.json"), nix::sys::stat::Mode::S_IRWXU).expect("pipe");
+        assert!(!is_keepable(dir.path()), "a pipe must not be waited for");
+    }
 }

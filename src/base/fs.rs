@@ -25,9 +25,7 @@ impl DataDir {
         make_dir(root, 0o711).map_err(cannot)?;
         let root = root.canonicalize().map_err(cannot)?;
         let dir = Self { root };
-        for (part, mode) in
-            [("repos", 0o700), ("apps", 0o711), ("drafts", 0o711), ("trash", 0o700), ("tmp", 0o711), ("bun", 0o755)]
-        {
+        for (part, mode) in [("repos", 0o700), ("apps", 0o711), ("drafts", 0o711), ("tmp", 0o711), ("bun", 0o755)] {
             make_dir(&dir.root.join(part), mode).map_err(cannot)?;
         }
         Ok(dir)
@@ -82,10 +80,6 @@ impl DataDir {
     pub fn draft(&self, draft: i64) -> PathBuf {
         self.root.join("drafts").join(draft.to_string())
     }
-    /// Where deleted projects wait a week.
-    pub fn trash(&self) -> PathBuf {
-        self.root.join("trash")
-    }
     /// Cleared at every start.
     pub fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
@@ -93,7 +87,10 @@ impl DataDir {
     /// Removes what an earlier run left there. Before any engine starts: they keep things of their own there.
     pub fn clear_tmp(&self) -> Result<()> {
         for entry in fs::read_dir(self.tmp()).internal("while clearing tmp")?.flatten() {
-            remove_tree(&entry.path()).internal("while clearing tmp")?;
+            if let Err(error) = remove_tree(&entry.path()) {
+                // What cannot be removed costs room; a server that does not start costs everything.
+                tracing::error!(path = %entry.path().display(), %error, "a temporary folder stays");
+            }
         }
         Ok(())
     }
@@ -137,18 +134,10 @@ pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a file or folder tree without following links; nothing there is success.
+/// Removes a file or folder tree without following links; nothing there is success. However deep hostile code
+/// has nested it: see `base::remove`. A large one takes minutes; the runtime is told.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
-    let gone = |r: io::Result<()>| match r {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    };
-    match fs::symlink_metadata(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(e),
-        Ok(meta) if meta.is_dir() => gone(fs::remove_dir_all(path)),
-        Ok(_) => gone(fs::remove_file(path)),
-    }
+    super::task::blocking(|| super::remove::tree(path))
 }
 
 /// Replaces `path` whole or not at all: temp file beside it, fsync, rename, fsync of the folder.

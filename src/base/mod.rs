@@ -4,6 +4,7 @@ pub mod error;
 pub mod fs;
 pub mod name;
 pub mod progress;
+mod remove;
 pub mod secret;
 pub mod task;
 

@@ -79,7 +79,7 @@ pub async fn live(
     headers: HeaderMap,
     visit: Visit,
 ) -> Result<Response, Failed> {
-    let project = visit.project(&ctx, &at, Action::View)?;
+    let project = visit.inside(&ctx, &at)?;
     following(&ctx, log_of(&ctx, &project)?, &headers)
 }
 

@@ -84,6 +84,18 @@ impl Visit {
         }
     }
 
+    /// What is for members alone: state, logs, history, settings.
+    /// Errors: as [`Visit::project`]; `Forbidden` for those who may only read the public code.
+    pub fn inside(&self, ctx: &Ctx, at: &At) -> Result<Project> {
+        let project = self.project(ctx, at, Action::View)?;
+        match (ctx.apps.is_member(self.actor.as_deref(), &project)?, &self.actor) {
+            (true, _) => Ok(project),
+            (false, Some(_)) => Err(Error::forbidden("only members of this project may see that")
+                .hint("Ask an owner of the project to add you.")),
+            (false, None) => Err(Error::new(Kind::Unauthorized, "sign in to see this project")),
+        }
+    }
+
     pub fn may(&self, ctx: &Ctx, project: &Project, action: Action) -> bool {
         ctx.apps.find(self.actor.as_deref(), &project.path, action).is_ok()
     }

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use rusqlite::Connection;
 use rusqlite::OpenFlags;
 
+pub(crate) use crate::base::task::blocking;
 use crate::base::{DataDir, Error, Result, ResultExt as _};
 
 /// What a transaction's work is given; only this folder's functions look inside.
@@ -96,15 +97,6 @@ fn private(path: &Path) -> io::Result<()> {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::EXIST) => fs::set_permissions(path, fs::Permissions::from_mode(0o600)),
         Err(e) => Err(e.into()),
-    }
-}
-
-/// Runs what keeps its thread busy, telling the runtime when the thread is one of its own.
-pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    match Handle::try_current() {
-        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
     }
 }
 

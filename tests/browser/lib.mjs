@@ -198,12 +198,15 @@ export async function retype(page, text) {
   await page.keyboard.press("ControlOrMeta+a");
   // Text put over a selection would make Chromium wrap it in a styled element of its own.
   await page.keyboard.press("Delete");
-  const saved = page.waitForResponse((r) => r.request().method() === "POST" && r.url().endsWith("/files"));
+  const sent = page.waitForResponse((r) => r.request().method() === "POST" && r.url().endsWith("/files"));
   await page.keyboard.insertText(text);
-  const reply = await saved;
+  const reply = await sent;
   assert(reply.ok(), `the save was answered ${reply.status()}: ${await reply.text()}`);
-  await until("the page says it is saved", async () => (await page.locator("#save-state").getAttribute("data-s")) === "saved");
+  await saved(page);
 }
+
+export const saved = (page) =>
+  until("the page says it is saved", async () => (await page.locator("#save-state").getAttribute("data-s")) === "saved");
 
 export const template = (path) => readFileSync(join(ROOT, "templates/projects", path), "utf8");
 

@@ -4,6 +4,9 @@
 
 mod support;
 
+mod attacks_code;
+mod attacks_people;
+mod attacks_races;
 mod cli;
 mod crash;
 mod curl;
