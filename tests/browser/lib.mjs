@@ -137,8 +137,9 @@ export const launch = () =>
   });
 
 /** A page that remembers what went wrong in it. */
-export async function open(browser, { width, height, dark = false, phone = false }) {
+export async function open(browser, { width, height, dark = false, phone = false, storageState }) {
   const context = await browser.newContext({
+    storageState,
     viewport: { width, height },
     colorScheme: dark ? "dark" : "light",
     reducedMotion: "reduce",
@@ -146,6 +147,7 @@ export async function open(browser, { width, height, dark = false, phone = false
     hasTouch: phone,
   });
   const page = await context.newPage();
+  page.dark = dark;
   page.setDefaultTimeout(PATIENCE);
   page.troubles = [];
   page.on("pageerror", (error) => page.troubles.push(`script: ${error.message}`));
@@ -164,11 +166,12 @@ const AXE = readFileSync(join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8")
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
 /** The page as it stands: accessible, no wider than the window, nothing blocked or broken. Keeps a picture. */
-export async function inspect(page, name) {
+export async function inspect(page, name, { whole = false } = {}) {
   const size = page.viewportSize();
-  const label = `${name} at ${size.width} px`;
+  const scheme = page.dark ? "dark" : "light";
+  const label = `${name} at ${size.width} px, ${scheme}`;
   mkdirSync(OUT, { recursive: true });
-  await page.screenshot({ path: join(OUT, `${name}-${size.width}.png`) });
+  await page.screenshot({ path: join(OUT, `${name}-${size.width}-${scheme}.png`), fullPage: whole });
   await check(`${label}: no accessibility violation`, async () => {
     await page.evaluate(AXE);
     const violations = await page.evaluate(async (tags) => {

@@ -5,6 +5,7 @@ import { OUT, Steady, check, launch, summary } from "./lib.mjs";
 import { desktop } from "./desktop.mjs";
 import { files } from "./files.mjs";
 import { guest } from "./guest.mjs";
+import { looks } from "./looks.mjs";
 import { merge } from "./merge.mjs";
 import { offline } from "./offline.mjs";
 import { people } from "./people.mjs";
@@ -13,7 +14,7 @@ import { project } from "./project.mjs";
 import { trouble } from "./trouble.mjs";
 
 // `desktop` makes the owner in front of the camera, so it goes first.
-const JOURNEYS = { desktop, phone, files, merge, trouble, project, people, offline, guest };
+const JOURNEYS = { desktop, phone, files, merge, trouble, project, people, offline, guest, looks };
 
 rmSync(OUT, { recursive: true, force: true });
 const asked = process.argv.slice(2);

@@ -65,6 +65,7 @@ export async function trouble(steady, browser) {
     await deploy(page, "Bad");
     await page.locator("#log-body st-logs[data-log=run]").getByText("never starts").first().waitFor();
     await page.locator("#log-body st-logs[data-log=run]").getByText("about to fail").first().waitFor();
+    await marked(2);
     await inspect(page, "edit-deploy-failed");
     assert(curl(`${steady.app("troubled")}/`) === "good", "the live version changed");
     await page.goto(`${steady.url}/dev/troubled/deploys`);

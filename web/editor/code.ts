@@ -4,8 +4,8 @@ import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirro
 import { bracketMatching, foldGutter, foldKeymap, indentOnInput } from "@codemirror/language";
 import { type Diagnostic, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
-import { EditorState, type Extension } from "@codemirror/state";
-import { EditorView, crosshairCursor, drawSelection, dropCursor, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers, rectangularSelection } from "@codemirror/view";
+import { EditorState, type Extension, type Range } from "@codemirror/state";
+import { Decoration, EditorView, crosshairCursor, drawSelection, dropCursor, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers, rectangularSelection } from "@codemirror/view";
 import { highlighting, language } from "./languages";
 
 const theme = EditorView.theme({
@@ -52,6 +52,19 @@ const overSelection = EditorView.domEventHandlers({
   },
 });
 
+/** Lines between the markers a merge left are shaded until they are settled. */
+const conflicts = EditorView.decorations.compute(["doc"], ({ doc }) => {
+  const lines: Range<Decoration>[] = [];
+  let inside = false;
+  for (let n = 1; n <= doc.lines; n++) {
+    const { from, text } = doc.line(n);
+    if (text.startsWith("<<<<<<< ")) inside = true;
+    if (inside) lines.push(Decoration.line({ class: "cm-conflict" }).range(from));
+    if (text.startsWith(">>>>>>> ")) inside = false;
+  }
+  return Decoration.set(lines);
+});
+
 export type Mark = { line: number; column: number; message: string };
 
 export class Code {
@@ -69,7 +82,7 @@ export class Code {
       EditorState.allowMultipleSelections.of(true), indentOnInput(), bracketMatching(), closeBrackets(), rectangularSelection(),
       crosshairCursor(), highlightActiveLine(), highlightSelectionMatches(), lintGutter(), autocompletion(),
       EditorState.languageData.of(() => [{ autocomplete: completeAnyWord }]),
-      highlighting, theme, overSelection, EditorState.tabSize.of(2), EditorState.readOnly.of(!writable),
+      highlighting, theme, overSelection, conflicts, EditorState.tabSize.of(2), EditorState.readOnly.of(!writable),
       keymap.of([...closeBracketsKeymap, ...defaultKeymap.filter((b) => b.key !== "Mod-Enter"), ...searchKeymap, ...historyKeymap, ...foldKeymap, ...completionKeymap, ...lintKeymap, indentWithTab]),
       EditorView.updateListener.of((update) => {
         if (update.docChanged && this.current) typed(this.current, update.state.doc.toString());

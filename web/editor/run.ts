@@ -87,7 +87,10 @@ export class Runs {
       await work();
     } catch (e) {
       this.logs.explain(e instanceof Error && !(e instanceof TypeError) ? e.message : "The server cannot be reached.");
-      if (e instanceof Refused && e.problem.hint) this.logs.say("steady", e.problem.hint);
+      const hint = e instanceof Refused ? e.problem.hint : null;
+      // A failed start brings the app's last lines along; a word of advice is one line.
+      if (hint?.includes("\n") || hint?.includes("/app/")) this.logs.explain(hint);
+      else if (hint) this.logs.say("steady", hint);
       this.logs.show("run");
       showPane("logs");
       const waiting = $("stage").querySelector('[aria-busy="true"]');
@@ -116,7 +119,7 @@ export class Runs {
   private load() {
     if (!this.url) return;
     if (!this.frame) {
-      this.frame = el("iframe", { title: "The running draft", sandbox: "allow-scripts allow-forms allow-same-origin allow-popups" });
+      this.frame = el("iframe", { title: "The running draft", sandbox: "allow-scripts allow-forms allow-same-origin allow-popups allow-popups-to-escape-sandbox" });
       $("stage").replaceChildren(this.frame);
     }
     this.frame.src = this.url;
