@@ -37,6 +37,7 @@ fn embed_bun() {
     };
     println!("cargo::rerun-if-changed={}", bun.display());
     let bytes = fs::read(&bun).expect("Bun can be read");
+    // 12: 44.7 MB in 9 s of processor time. 19 saves 3.7 MB more and takes 100 s; 9 saves 5 s for 0.5 MB.
     let level = env::var("STEADY_BUN_ZSTD").ok().and_then(|l| l.parse().ok()).unwrap_or(12);
     let packed = zstd::encode_all(bytes.as_slice(), level).expect("Bun can be packed");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("bun.zst");

@@ -8,6 +8,7 @@ import { join } from "node:path";
 
 export const BUN = join(process.cwd(), "node_modules/.bin/bun");
 export const PASSWORD = "correct horse battery staple";
+process.setMaxListeners(0);
 export const now = () => performance.now();
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

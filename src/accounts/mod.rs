@@ -15,7 +15,8 @@ use std::sync::atomic::AtomicBool;
 
 use crate::base::secret::random_token;
 use crate::base::{Clock, Error, Millis, Result, Secret, UserName};
-use crate::store::users::{NewUser, User};
+use crate::store::users::NewUser;
+pub use crate::store::users::User;
 use crate::store::{Store, invites, sessions, tokens, users};
 pub use access::{Action, Role, Scope};
 pub use guest::NICKNAME_CHARS;

@@ -5,7 +5,7 @@ use crate::accounts::{Action, Actor, Via};
 use crate::base::fs::remove_tree;
 use crate::base::{AppName, Error, Kind, Progress, ProjectName, Result, ResultExt as _};
 use crate::git::{Identity, Repo};
-use crate::store::{apps, projects};
+use crate::store::{Connection, apps, projects};
 
 /// How many projects one user (not an admin) may have.
 const PER_USER: usize = 200;
@@ -81,7 +81,7 @@ impl Apps {
     }
 
     /// The host label asked for; else the project's own name where it is free and allowed; else a made-up one.
-    fn host_for(&self, db: &rusqlite::Connection, new: &NewProject, name: &ProjectName) -> Result<AppName> {
+    fn host_for(&self, db: &Connection, new: &NewProject, name: &ProjectName) -> Result<AppName> {
         if let Some(host) = &new.host {
             return Ok(host.clone());
         }
@@ -132,7 +132,7 @@ impl Apps {
     }
 }
 
-fn free_host(db: &rusqlite::Connection) -> Result<AppName> {
+fn free_host(db: &Connection) -> Result<AppName> {
     for _ in 0..20 {
         let host = AppName::parse(&names::generate())?;
         if apps::host_is_free(db, &host)? {

@@ -45,62 +45,54 @@ impl Apps {
         why: &str,
         progress: &Progress,
     ) -> Result<DeployView> {
-        let by = who.user.name.to_string();
+        let intent = |commit, message, moves_main| Intent {
+            commit,
+            who: who.user.name.to_string(),
+            why: why.to_owned(),
+            message,
+            env_version: None,
+            moves_main,
+        };
         match from {
             DeployFrom::Commit(text) => {
-                let repo = self.repos().open(project.id)?;
-                let commit = match &text {
-                    Some(text) => repo.resolve(text)?,
-                    None => repo.branch("main")?.ok_or_else(|| nothing_yet(project))?,
+                let (commit, message) = {
+                    let repo = self.repos().open(project.id)?;
+                    let commit = match &text {
+                        Some(text) => repo.resolve(text)?,
+                        None => repo.branch("main")?.ok_or_else(|| nothing_yet(project))?,
+                    };
+                    (commit, repo.commit_info(commit)?.summary)
                 };
-                let message = repo.commit_info(commit)?.summary;
-                drop(repo);
-                let intent = Intent { commit, who: by, why: why.into(), message, env_version: None, moves_main: false };
-                self.pipeline(project, intent, progress).await
+                self.pipeline(project, intent(commit, message, false), progress).await
             }
             DeployFrom::Draft { message } => {
                 let lock = self.repos().lock_async(project.id).await;
                 let (commit, main) = self.commit_draft(who, project, &message)?;
-                let view = self.deploy_onto_main(project, commit, main, by, why, &message, progress, &lock).await?;
+                let view = self.deploy_onto_main(project, intent(commit, message, true), main, progress, &lock).await?;
                 self.drop_draft_ref(who, project)?;
                 Ok(view)
             }
             DeployFrom::Files { files, message } => {
                 let lock = self.repos().lock_async(project.id).await;
                 let (commit, main) = self.commit_files(who, project, files, &message)?;
-                self.deploy_onto_main(project, commit, main, by, why, &message, progress, &lock).await
+                self.deploy_onto_main(project, intent(commit, message, true), main, progress, &lock).await
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Main follows once the commit is live; `main` is where it stands while the lock is held.
     async fn deploy_onto_main(
         &self,
         project: &Project,
-        commit: Oid,
+        intent: Intent,
         main: Option<Oid>,
-        who: String,
-        why: &str,
-        message: &str,
         progress: &Progress,
         _lock: &RepoLock,
     ) -> Result<DeployView> {
-        let intent = Intent {
-            commit,
-            who: who.clone(),
-            why: why.into(),
-            message: message.into(),
-            env_version: None,
-            moves_main: true,
-        };
+        let (commit, why) = (intent.commit, format!("{} by {}", intent.why, intent.who));
         let view = self.pipeline(project, intent, progress).await?;
         if main != Some(commit) {
-            self.repos().open(project.id)?.set_ref(
-                "refs/heads/main",
-                main,
-                Some(commit),
-                &format!("{why} by {who}"),
-            )?;
+            self.repos().open(project.id)?.set_ref("refs/heads/main", main, Some(commit), &why)?;
         }
         Ok(view)
     }

@@ -33,13 +33,6 @@ impl Apps {
         })
     }
 
-    /// Whether somebody is more to a project than a reader of its public code.
-    pub fn is_member(&self, who: Option<&Actor>, project: &Project) -> Result<bool> {
-        let Some(actor) = who else { return Ok(false) };
-        let role = self.store().read(|db| projects::role(db, project.id, actor.user.id))?;
-        Ok(actor.user.admin || role.is_some())
-    }
-
     /// The project as it is now, for work that waited: it may have been renamed or deleted meanwhile.
     /// Errors: `NotFound` when it is deleted.
     pub(super) fn still(&self, project: &Project) -> Result<Project> {

@@ -59,7 +59,7 @@ pub struct DeployView {
     pub who: String,
     /// `push`, `editor`, `cli`, `api`, `rollback to v3`, `environment`.
     pub why: String,
-    /// `running`, `live` (it went live), `failed`, `superseded`.
+    /// `running`, `live` (it went live), `failed`.
     pub state: String,
     /// It is what visitors get now.
     pub current: bool,

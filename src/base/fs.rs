@@ -25,9 +25,7 @@ impl DataDir {
         make_dir(root, 0o711).map_err(cannot)?;
         let root = root.canonicalize().map_err(cannot)?;
         let dir = Self { root };
-        for (part, mode) in
-            [("repos", 0o700), ("apps", 0o711), ("drafts", 0o711), ("trash", 0o700), ("tmp", 0o711), ("bun", 0o755)]
-        {
+        for (part, mode) in [("repos", 0o700), ("apps", 0o711), ("drafts", 0o711), ("tmp", 0o711), ("bun", 0o755)] {
             make_dir(&dir.root.join(part), mode).map_err(cannot)?;
         }
         Ok(dir)
@@ -81,10 +79,6 @@ impl DataDir {
     /// A draft: `code/`, `home/`, `logs/`.
     pub fn draft(&self, draft: i64) -> PathBuf {
         self.root.join("drafts").join(draft.to_string())
-    }
-    /// Where deleted projects wait a week.
-    pub fn trash(&self) -> PathBuf {
-        self.root.join("trash")
     }
     /// Cleared at every start.
     pub fn tmp(&self) -> PathBuf {

@@ -20,25 +20,28 @@ pub struct Cli {
     pub command: Command,
 }
 
+const CLIENT: &str = "Talking to a server";
+const MACHINE: &str = "On the server's own machine";
+
 #[derive(Args, Clone, Debug, Default)]
 pub struct Global {
     /// Print machine-readable JSON
     #[arg(long, global = true)]
     pub json: bool,
     /// The server to talk to, such as http://localhost:8080
-    #[arg(long, global = true, env = "STEADY_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "STEADY_URL", value_name = "URL", help_heading = CLIENT)]
     pub url: Option<String>,
     /// The token to show it (safer: STEADY_TOKEN, or `steady login`)
-    #[arg(long, global = true, env = "STEADY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(long, global = true, env = "STEADY_TOKEN", value_name = "TOKEN", hide_env_values = true, help_heading = CLIENT)]
     pub token: Option<String>,
     /// Which project, when the command line does not name it
-    #[arg(long, global = true, value_name = "USER/PROJECT")]
+    #[arg(long, global = true, value_name = "USER/PROJECT", help_heading = CLIENT)]
     pub app: Option<String>,
-    /// The server's data folder, for commands on its own machine
-    #[arg(long, global = true, value_name = "DIR")]
+    /// The server's data folder: all it knows is in there
+    #[arg(long, global = true, value_name = "DIR", help_heading = MACHINE)]
     pub data: Option<PathBuf>,
-    /// The server's settings file
-    #[arg(long, global = true, value_name = "FILE")]
+    /// The server's settings file, else ./steady.toml or /etc/steady/steady.toml
+    #[arg(long, global = true, value_name = "FILE", help_heading = MACHINE)]
     pub config: Option<PathBuf>,
 }
 
@@ -181,19 +184,26 @@ pub struct App {
 }
 
 #[derive(Args, Debug, Default)]
+#[command(after_help = "\
+All settings, these flags among them, can stand in steady.toml or the environment (STEADY_DOMAIN=…);
+`steady config default` lists them. The first start prints a link that creates the first owner.")]
 pub struct Serve {
-    /// Address and port to listen on
-    #[arg(long)]
+    /// Address and port to listen on, such as 0.0.0.0:80
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
-    /// Apps live at NAME.DOMAIN
-    #[arg(long)]
+    /// Apps live at NAME.HOST
+    #[arg(long, value_name = "HOST")]
     pub domain: Option<String>,
     /// The editor's host, when it is not the domain itself
-    #[arg(long)]
+    #[arg(long, value_name = "HOST")]
     pub editor_domain: Option<String>,
-    /// The Bun program to run apps with
+    /// The Bun program to run apps with, instead of the one inside Steady
     #[arg(long, value_name = "FILE")]
     pub bun: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "give an address and a port, like 127.0.0.1:8080, 0.0.0.0:80 or [::1]:8080")
 }
 
 #[derive(Debug, Subcommand)]

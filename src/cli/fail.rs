@@ -77,7 +77,8 @@ impl From<Error> for Fail {
         };
         // On the machine itself the cause helps and is nobody's secret.
         let cause = error.source.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-        Self { code, message: Some(format!("{}{cause}", error.public)), hint: error.hint }
+        let failed = if error.public.starts_with("while ") { "failed " } else { "" };
+        Self { code, message: Some(format!("{failed}{}{cause}", error.public)), hint: error.hint }
     }
 }
 

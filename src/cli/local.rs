@@ -27,7 +27,14 @@ pub fn load(serve: &Serve, global: &Global) -> Done<Config> {
 pub fn config(verb: &ConfigVerb, global: &Global) -> Done {
     match verb {
         ConfigVerb::Default => out::line(Config::default_file().trim_end()),
-        ConfigVerb::Show => out::line(&format!("{:#?}", load(&Serve::default(), global)?)),
+        ConfigVerb::Show => {
+            let config = load(&Serve::default(), global)?;
+            if global.json {
+                return out::json(&config);
+            }
+            let text = toml::to_string(&config).map_err(|e| Fail::new(super::fail::FAILED, e.to_string()))?;
+            out::line(text.trim_end())
+        }
     }
 }
 

@@ -37,6 +37,9 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no failure, and a reader that went away is none either.
             let _ = error.print();
+            if let Some(hint) = setting_meant(&error) {
+                out::note(&hint);
+            }
             return ExitCode::from(if error.use_stderr() { fail::USAGE } else { 0 });
         }
     };
@@ -47,6 +50,16 @@ pub fn main() -> ExitCode {
             ExitCode::from(fail.code)
         }
     }
+}
+
+/// For a flag that does not exist, but a setting of that name does.
+fn setting_meant(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
+    let name = flag.strip_prefix("--")?.split('=').next()?.replace('-', "_");
+    let key = crate::config::keys::find(&name).filter(|_| error.kind() == ErrorKind::UnknownArgument)?;
+    let variable = format!("STEADY_{}", name.to_ascii_uppercase());
+    Some(format!("\nhint: `{}` is a setting: write it in steady.toml, or set {variable} in the environment.", key.name))
 }
 
 fn run(cli: &Cli) -> Done {

@@ -35,6 +35,27 @@ fn serve_and_its_machine() {
 }
 
 #[test]
+fn a_wrong_flag_of_serve_says_what_would_be_right() {
+    let error = |line: &str| Cli::try_parse_from(line.split_whitespace()).expect_err(line);
+    for wrong in ["8080", "localhost:8080", ":8080", "127.0.0.1"] {
+        let said = error(&format!("steady serve --listen {wrong}")).to_string();
+        assert!(said.contains("127.0.0.1:8080"), "{said}");
+    }
+    for (line, hint) in [("--scheme https", "STEADY_SCHEME"), ("--idle-seconds=9", "STEADY_IDLE_SECONDS")] {
+        let said = setting_meant(&error(&format!("steady serve {line}"))).unwrap_or_default();
+        assert!(said.contains(hint), "{line}: {said}");
+    }
+    assert_eq!(setting_meant(&error("steady serve --nonsense")), None);
+}
+
+#[test]
+fn settings_are_shown_as_they_are_written() {
+    let config = crate::config::Config::default();
+    let text = toml::to_string(&config).unwrap();
+    assert_eq!(toml::from_str::<crate::config::Config>(&text).unwrap(), config);
+}
+
+#[test]
 fn an_app_from_afar() {
     let cli = parse("steady status dev/hello --json");
     assert!(cli.global.json);

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::base::name::clip;
@@ -17,7 +17,7 @@ use keys::{KEYS, Key};
 
 /// All of them. The commented default file is printed from this by `steady config default`; what each
 /// means, its unit and range are in [`keys::KEYS`].
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub data: PathBuf,

@@ -8,9 +8,8 @@ use super::login::{status_of, told};
 use super::security::Failed;
 use super::visit::{Shell, Visit, blocking, done, html_as};
 use super::{Ctx, show};
-use crate::accounts::{Action, InviteInfo, NewToken, Scope, TokenInfo};
+use crate::accounts::{Action, InviteInfo, NewToken, Scope, TokenInfo, User};
 use crate::base::{Clock, Error, ProjectPath, Result, Secret};
-use crate::store::users::User;
 
 #[derive(Template)]
 #[template(path = "account.html")]

@@ -1,10 +1,12 @@
 //! `static/`: inside the binary in a release, read from disk in development.
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
@@ -51,7 +53,11 @@ fn serve(path: &str, headers: &HeaderMap, cache: &'static str) -> Response {
         return (StatusCode::NOT_FOUND, "There is no such file.\n").into_response();
     };
     let kind = mime_guess::from_path(path).first_or_octet_stream();
-    let mut response = file.data.into_owned().into_response();
+    // In a release the bytes are part of the program: sent from there, not copied.
+    let mut response = match file.data {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes).into_response(),
+        Cow::Owned(bytes) => bytes.into_response(),
+    };
     let out = response.headers_mut();
     if let Ok(kind) = HeaderValue::from_str(kind.as_ref()) {
         out.insert(header::CONTENT_TYPE, kind);

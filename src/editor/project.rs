@@ -121,7 +121,7 @@ pub async fn overview(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) 
         return Ok(elsewhere);
     }
     let head = Head::of(&ctx, &visit, &project, "overview")?;
-    if !ctx.apps.is_member(visit.actor.as_deref(), &project)? {
+    if !visit.may(&ctx, &project, Action::Inspect) {
         let shell = visit.shell(project.path.to_string());
         let (deploys, requests, lines) = Default::default();
         return html(&Overview { shell, head: head.for_strangers(), deploys, requests, lines });
@@ -140,7 +140,7 @@ pub async fn overview(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) 
 }
 
 pub async fn deploys(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) -> Result<Response, Failed> {
-    let project = visit.inside(&ctx, &at)?;
+    let project = visit.project(&ctx, &at, Action::Inspect)?;
     if let Some(elsewhere) = moved(&at, &project, "/deploys") {
         return Ok(elsewhere);
     }
@@ -155,7 +155,7 @@ pub async fn logs(
     Query(rows): Query<Rows>,
     visit: Visit,
 ) -> Result<Response, Failed> {
-    let project = visit.inside(&ctx, &at)?;
+    let project = visit.project(&ctx, &at, Action::Inspect)?;
     if let Some(elsewhere) = moved(&at, &project, "/logs") {
         return Ok(elsewhere);
     }
@@ -171,7 +171,7 @@ pub async fn requests(
     Query(rows): Query<Rows>,
     visit: Visit,
 ) -> Result<Response, Failed> {
-    let project = visit.inside(&ctx, &at)?;
+    let project = visit.project(&ctx, &at, Action::Inspect)?;
     if let Some(elsewhere) = moved(&at, &project, "/requests") {
         return Ok(elsewhere);
     }

@@ -10,8 +10,8 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::show;
-use crate::http::problem;
 use crate::base::{Error, Progress, Result, ResultExt as _, Tasks};
+use crate::http::problem;
 
 /// Lines that wait for a slow browser; more are left out, since only the last one is a promise.
 const WAITING: usize = 1024;

@@ -12,13 +12,13 @@ use super::settings::Settings;
 use super::show;
 use super::trash::TrashPage;
 use super::visit::{Account, Shell};
+use crate::accounts::User;
 use crate::accounts::{Actor, InviteInfo, Scope, TokenInfo, Via};
 use crate::apps::template::TEMPLATES;
 use crate::apps::view::*;
 use crate::base::{Clock, ProjectPath, UserName};
 use crate::runner::logs::{LogLine, RequestLine, Stream};
 use crate::runner::{State, Status};
-use crate::store::users::User;
 
 const HOSTILE: &str = "\"><img src=x onerror=alert(1)>";
 
@@ -36,7 +36,7 @@ fn now() -> i64 {
 }
 
 fn shell(title: &str, signed_in: bool) -> Shell {
-    let user = signed_in.then(|| Account { name: "ada".into(), guest: false });
+    let user = signed_in.then(|| Account { name: "ada".into(), guest: false, expires: None });
     Shell::with(title.into(), "abc".into(), "secret".into(), user, "auto", None)
 }
 

@@ -46,6 +46,8 @@ pub struct Account {
     /// The nickname of a guest, else the user name.
     pub name: String,
     pub guest: bool,
+    /// When a guest and what it made are cleared away.
+    pub expires: Option<Millis>,
 }
 
 /// A project's address in a route.
@@ -82,18 +84,6 @@ impl Visit {
         }
     }
 
-    /// What is for members alone: state, logs, history, settings.
-    /// Errors: as [`Visit::project`]; `Forbidden` for those who may only read the public code.
-    pub fn inside(&self, ctx: &Ctx, at: &At) -> Result<Project> {
-        let project = self.project(ctx, at, Action::View)?;
-        match (ctx.apps.is_member(self.actor.as_deref(), &project)?, &self.actor) {
-            (true, _) => Ok(project),
-            (false, Some(_)) => Err(Error::forbidden("only members of this project may see that")
-                .hint("Ask an owner of the project to add you.")),
-            (false, None) => Err(Error::new(Kind::Unauthorized, "sign in to see this project")),
-        }
-    }
-
     pub fn may(&self, ctx: &Ctx, project: &Project, action: Action) -> bool {
         ctx.apps.find(self.actor.as_deref(), &project.path, action).is_ok()
     }
@@ -106,6 +96,7 @@ impl Visit {
         let user = self.actor.as_deref().map(|a| Account {
             name: a.user.nickname.clone().unwrap_or_else(|| a.user.name.to_string()),
             guest: a.user.guest,
+            expires: a.user.expires.filter(|_| a.user.guest),
         });
         Shell::with(title.into(), self.nonce.clone(), csrf, user, self.theme, self.flash)
     }

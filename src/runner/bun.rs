@@ -1,7 +1,9 @@
 //! Finding the pinned Bun: carried inside this program, named with `--bun`, in `node_modules`, in `PATH`.
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::base::name::clip;
 use crate::base::{Error, Result};
 
 /// The version package.json pins.
@@ -21,7 +23,11 @@ pub fn find(explicit: Option<&Path>, data_bun_dir: &Path) -> Result<PathBuf> {
         });
     }
     if let Some(path) = embedded(data_bun_dir)? {
-        return Ok(path);
+        // A processor or system that cannot run it is said now, not by every app.
+        return checked(&path).map(|()| path.clone()).map_err(|why| {
+            Error::bad_input(format!("the Bun inside Steady, unpacked to {}, cannot be used: {why}", path.display()))
+                .hint(format!("See that the folder's file system allows programs (no `noexec`), or name another Bun {VERSION} with --bun."))
+        });
     }
     let mut reasons = Vec::new();
     for path in candidates() {
@@ -73,11 +79,16 @@ fn real(path: &Path) -> Result<PathBuf, String> {
 fn checked(path: &Path) -> Result<(), String> {
     let output = Command::new(path).arg("--version").env_clear().stdin(Stdio::null()).output();
     let output = output.map_err(|e| e.to_string())?;
-    let version = String::from_utf8_lossy(&output.stdout);
-    match version.trim() {
+    judged(&String::from_utf8_lossy(&output.stdout), output.status.signal().is_some())
+}
+
+/// What a program that was asked for its version `said`, and whether it was `killed` instead of ending.
+fn judged(said: &str, killed: bool) -> Result<(), String> {
+    match said.lines().next().unwrap_or_default().trim() {
         v if v == VERSION => Ok(()),
-        "" => Err("it does not run on this processor or system".into()),
-        v => Err(format!("it is version {v}")),
+        _ if killed => Err("it does not run on this processor or system".into()),
+        v if v.starts_with(|c: char| c.is_ascii_digit()) => Err(format!("it is version {}", clip(v))),
+        _ => Err("it is another program".into()),
     }
 }
 
@@ -89,9 +100,20 @@ mod tests {
     fn a_wrong_bun_is_a_clear_error() {
         let dir = tempfile::tempdir().expect("temp dir");
         let error = find(Some(Path::new("/bin/true")), dir.path()).expect_err("not Bun");
-        assert!(error.public.contains("is not Bun") && error.hint.is_some(), "{error:?}");
+        assert!(error.public.ends_with("it is another program"), "{error:?}");
+        assert!(error.hint.is_some_and(|hint| hint.contains("--bun")));
         let missing = find(Some(&dir.path().join("none")), dir.path()).expect_err("missing");
         assert!(missing.public.contains("No such file"), "{missing:?}");
+        let folder = find(Some(dir.path()), dir.path()).expect_err("a folder");
+        assert!(folder.public.contains("is not Bun"), "{folder:?}");
+    }
+
+    #[test]
+    fn a_version_is_judged_by_what_it_says() {
+        assert_eq!(judged(&format!("{VERSION}\n"), false), Ok(()));
+        assert_eq!(judged("1.0.0\n", false), Err("it is version 1.0.0".into()));
+        assert_eq!(judged("true (GNU coreutils) 9.1\nCopyright", false), Err("it is another program".into()));
+        assert!(judged("", true).is_err_and(|why| why.contains("does not run on this processor")));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -16,6 +17,10 @@ const RING_LINES: usize = 1000;
 const RING_BYTES: usize = 2 << 20;
 /// The request log's own quota.
 const REQUEST_BYTES: u64 = 2 << 20;
+/// Request lines that may wait to be written: more than an app's requests of [`REQUESTS_WAIT`] make.
+const WAITING_BYTES: usize = 512 << 10;
+/// How long finished requests wait to be written, many at once.
+pub(super) const REQUESTS_WAIT: Duration = Duration::from_millis(50);
 /// What one question may read from disk.
 const MAX_READ: u64 = 8 << 20;
 const MAX_LINES: usize = 20_000;
@@ -71,6 +76,15 @@ struct Shared {
     quota: u64,
     clock: Clock,
     open: Mutex<Option<Open>>,
+    /// Never locked while a file is touched: requests end here.
+    waiting: Mutex<Waiting>,
+}
+
+/// Request lines not yet written.
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    lost: u64,
 }
 
 struct Open {
@@ -86,7 +100,7 @@ struct Open {
 
 impl Logs {
     pub fn new(dir: &Path, quota: u64, clock: Clock) -> Self {
-        Self(Arc::new(Shared { dir: dir.to_owned(), quota, clock, open: Mutex::new(None) }))
+        Self(Arc::new(Shared { dir: dir.to_owned(), quota, clock, open: Mutex::new(None), waiting: Mutex::default() }))
     }
 
     pub fn dir(&self) -> &Path {
@@ -130,6 +144,7 @@ impl Logs {
 
     /// The newest `n` requests, newest first.
     pub fn requests(&self, n: usize) -> Result<Vec<RequestLine>> {
+        self.write_requests();
         let _open = self.lock()?;
         let mut lines: Vec<RequestLine> = parse(&read_back(&self.0.dir, "requests", REQUEST_BYTES));
         lines.reverse();
@@ -169,14 +184,39 @@ impl Logs {
         }
     }
 
-    /// Adds one finished request.
-    pub fn request(&self, line: &RequestLine) {
-        let Ok(mut bytes) = serde_json::to_vec(line) else { return };
-        bytes.push(b'\n');
-        let written = self.lock().map(|mut guard| ready(&mut guard).requests.append(&bytes));
-        if let Ok(Err(error)) = written {
-            tracing::warn!(dir = %self.0.dir.display(), %error, "a request line was lost");
+    /// Takes one finished request, without touching a file: a slow disk must not slow requests. True when
+    /// it is the first to wait: the caller then sees to [`Logs::write_requests`].
+    #[must_use]
+    pub fn request(&self, line: &RequestLine) -> bool {
+        let Ok(line) = serde_json::to_vec(line) else { return false };
+        let mut waiting = self.waiting();
+        let first = waiting.bytes.is_empty();
+        if waiting.bytes.len() + line.len() >= WAITING_BYTES {
+            waiting.lost += 1;
+            return false;
         }
+        waiting.bytes.extend_from_slice(&line);
+        waiting.bytes.push(b'\n');
+        first
+    }
+
+    /// Writes the requests that wait.
+    pub fn write_requests(&self) {
+        // Both locks in this order, the files' first: batches are written as they came.
+        let guard = self.lock();
+        let Waiting { bytes, lost } = std::mem::take(&mut *self.waiting());
+        let written = guard.map(|mut guard| ready(&mut guard).requests.append(&bytes));
+        let dir = self.0.dir.display();
+        match written {
+            Ok(Ok(())) if lost == 0 => {}
+            Ok(Ok(())) => tracing::warn!(%dir, lost, "request lines lost: too many at once"),
+            Ok(Err(error)) => tracing::warn!(%dir, %error, "request lines lost"),
+            Err(error) => tracing::warn!(%dir, ?error, "request lines lost"),
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number the next line will get: remembered at a child's start to find its lines later.
@@ -276,25 +316,44 @@ mod tests {
     fn requests_come_newest_first() {
         let dir = tempfile::tempdir().expect("temp dir");
         let logs = Logs::new(dir.path(), 1 << 20, Clock::manual(5));
-        for status in [200, 404, 500] {
-            let line = RequestLine {
-                id: "x".into(),
-                at: 1,
-                method: "GET".into(),
-                path: "/".into(),
-                status,
-                version: "v1".into(),
-                gate_us: 0,
-                boot_us: 0,
-                app_us: 1,
-                total_us: 2,
-                bytes_in: 0,
-                bytes_out: 0,
-                error: None,
-            };
-            logs.request(&line);
-        }
+        let first: Vec<bool> = [200, 404, 500].map(|status| logs.request(&line(status, "/"))).to_vec();
+        assert_eq!(first, [true, false, false], "only the first sees to the writing");
         let back: Vec<u16> = logs.requests(2).expect("requests").iter().map(|r| r.status).collect();
         assert_eq!(back, [500, 404]);
+        assert!(logs.request(&line(201, "/")), "nothing waits any more");
+        logs.write_requests();
+        let other = Logs::new(dir.path(), 1 << 20, Clock::manual(5));
+        assert_eq!(other.requests(9).expect("requests").len(), 4);
+    }
+
+    #[test]
+    fn requests_that_nobody_writes_are_bounded() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let logs = Logs::new(dir.path(), 1 << 20, Clock::manual(5));
+        let path = "x".repeat(500);
+        for _ in 0..2000 {
+            let _ = logs.request(&line(200, &path));
+        }
+        assert!(logs.waiting().bytes.len() <= WAITING_BYTES && logs.waiting().lost > 0);
+        assert!(logs.requests(5000).expect("requests").len() > 500);
+        assert_eq!(logs.waiting().lost, 0);
+    }
+
+    fn line(status: u16, path: &str) -> RequestLine {
+        RequestLine {
+            id: "x".into(),
+            at: 1,
+            method: "GET".into(),
+            path: path.into(),
+            status,
+            version: "v1".into(),
+            gate_us: 0,
+            boot_us: 0,
+            app_us: 1,
+            total_us: 2,
+            bytes_in: 0,
+            bytes_out: 0,
+            error: None,
+        }
     }
 }

@@ -314,10 +314,16 @@ impl Runner {
     pub fn logs(&self, key: &AppKey) -> Option<Logs> {
         self.0.get(key).map(|app| app.logs().clone())
     }
-    /// Called by the proxy when a response has ended.
+    /// Called by the proxy when a response has ended. Written a moment later, off the requests' threads.
     pub fn record(&self, key: &AppKey, line: RequestLine) {
-        if let Some(app) = self.0.get(key) {
-            app.logs().request(&line);
+        let Some(app) = self.0.get(key) else { return };
+        if app.logs().request(&line) {
+            let (logs, tasks) = (app.logs().clone(), &self.0.common().tasks);
+            let stop = tasks.stopping();
+            tasks.spawn("request-log", async move {
+                let _ = tokio::time::timeout(logs::REQUESTS_WAIT, stop.cancelled()).await;
+                let _ = tokio::task::spawn_blocking(move || logs.write_requests()).await;
+            });
         }
     }
     /// Runs a command in the jail and waits; its lines go to `progress` as they come.

@@ -4,7 +4,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::base::{DataDir, Error, Result, ResultExt as _};
+use crate::base::{DataDir, Error, Result};
 
 /// Held by an open file: the kernel lets go of it however the process ends.
 pub(super) struct Lock {
@@ -21,7 +21,11 @@ impl Lock {
             .read(true)
             .write(true)
             .open(&path)
-            .internal("while opening the lock file")?;
+            .map_err(|e| {
+                Error::bad_input(format!("cannot write in the data folder {}", dir.root().display()))
+                    .because(e)
+                    .hint("Run Steady as the user who owns the folder, on a file system that can be written, or give another with --data.")
+            })?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);

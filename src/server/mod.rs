@@ -200,7 +200,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
             std::io::ErrorKind::PermissionDenied => "Ports below 1024 need root or CAP_NET_BIND_SERVICE.",
             _ => "Choose an address of this machine with --listen.",
         };
-        Error::new(Kind::Conflict, format!("cannot listen on {address}: {e}")).because(e).hint(hint)
+        Error::new(Kind::Conflict, format!("cannot listen on {address}")).because(e).hint(hint)
     })
 }
 

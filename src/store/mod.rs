@@ -19,7 +19,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags};
+pub use rusqlite::Connection;
+use rusqlite::OpenFlags;
 
 pub(crate) use crate::base::task::blocking;
 use crate::base::{DataDir, Error, Result, ResultExt as _};

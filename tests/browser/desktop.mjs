@@ -10,6 +10,7 @@ export async function desktop(steady, browser) {
   await page.getByLabel("Password").fill(PASSWORD);
   await page.getByRole("button", { name: "Create owner" }).click();
   await page.getByRole("heading", { name: "Projects" }).waitFor();
+  steady.owned = true;
   await inspect(page, "home-empty");
   await check("the set-up link works once", async () => {
     const answer = curl("-o", "/dev/null", "-w", "%{http_code}", steady.setup);
@@ -35,7 +36,7 @@ export async function desktop(steady, browser) {
   });
   await inspect(page, "edit-running");
   await check("the draft's log is under the code", async () => {
-    await page.locator("[data-log=draft]").click();
+    await page.locator("button[data-log=draft]").click();
     await page.locator("#log-body").getByText("asked for").first().waitFor();
   });
 
@@ -47,8 +48,8 @@ export async function desktop(steady, browser) {
     assert(JSON.parse(curl(`${steady.app("counter")}/count`)).count === 0, "the draft counted in the live data");
   });
   await check("the live log is under the code", async () => {
-    await page.locator("[data-log=live]").click();
-    await page.locator("#log-body").getByText("asked for").first().waitFor();
+    await page.locator("button[data-log=live]").click();
+    await page.locator("#log-body st-logs[data-log=live]").getByText("asked for").first().waitFor();
   });
   await inspect(page, "edit-live");
 
