@@ -24,7 +24,10 @@ pub enum Role {
 /// What is being asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// That it exists, and its code.
     View,
+    /// Its state, logs, history and settings: readers of public code may not see these.
+    Inspect,
     Edit,
     Deploy,
     Manage,
@@ -58,7 +61,7 @@ pub fn check(actor: Option<&Actor>, standing: Standing, action: Action) -> Resul
         Some(_) => standing.role,
         None => Role::Nobody,
     };
-    let role = if role == Role::Nobody && standing.public_code { Role::Viewer } else { role };
+    let stranger = role == Role::Nobody;
     let scoped = |action| {
         actor.is_none_or(|actor| match &actor.via {
             Via::Session { .. } | Via::Local => true,
@@ -67,10 +70,14 @@ pub fn check(actor: Option<&Actor>, standing: Standing, action: Action) -> Resul
             }
         })
     };
-    if role == Role::Nobody || !scoped(Action::View) {
+    if (stranger && !standing.public_code) || !scoped(Action::View) {
         return Err(Error::not_found("there is no such project, or you may not see it"));
     }
-    if role < needed(action) {
+    if stranger && action != Action::View {
+        return Err(Error::forbidden("only members of this project may do or see that")
+            .hint("Ask an owner of the project to add you, or fork it."));
+    }
+    if !stranger && role < needed(action) {
         return Err(Error::new(
             Kind::Forbidden,
             format!("you are a {role} of this project, and only a {} may do that", needed(action)),
@@ -86,7 +93,7 @@ pub fn check(actor: Option<&Actor>, standing: Standing, action: Action) -> Resul
 
 fn needed(action: Action) -> Role {
     match action {
-        Action::View => Role::Viewer,
+        Action::View | Action::Inspect => Role::Viewer,
         Action::Edit | Action::Deploy => Role::Deployer,
         Action::Manage => Role::Owner,
     }
@@ -117,8 +124,8 @@ pub fn in_person(actor: &Actor) -> Result<()> {
 impl Scope {
     fn allows(self, action: Action) -> bool {
         match self {
-            Self::Read => action == Action::View,
-            Self::Write => matches!(action, Action::View | Action::Edit | Action::Deploy),
+            Self::Read => matches!(action, Action::View | Action::Inspect),
+            Self::Write => action != Action::Manage,
             Self::Admin => true,
         }
     }

@@ -58,30 +58,18 @@ impl Caller {
 /// What a route needs of its project.
 pub(super) trait Need: Send + Sync + 'static {
     const ACTION: Action;
-    /// Being able to see public code is not enough.
-    const MEMBER: bool = false;
 }
 
 macro_rules! need {
-    ($($(#[$doc:meta])* $name:ident: $action:ident, $member:literal;)*) => {$(
-        $(#[$doc])*
-        pub(super) struct $name;
-        impl Need for $name {
+    ($($action:ident)*) => {$(
+        pub(super) struct $action;
+        impl Need for $action {
             const ACTION: Action = Action::$action;
-            const MEMBER: bool = $member;
         }
     )*};
 }
 
-need! {
-    /// That it exists, and its code.
-    View: View, false;
-    /// Its state, logs and history: strangers who may read public code may not see these.
-    Inspect: View, true;
-    Edit: Edit, false;
-    Deploy: Deploy, false;
-    Manage: Manage, false;
-}
+need! { View Inspect Edit Deploy Manage }
 
 /// The project named by `{user}` and `{project}` in the path, which the caller may do `N` to.
 pub(super) struct At<N: Need> {
@@ -96,11 +84,6 @@ impl<N: Need> FromRequestParts<Ctx> for At<N> {
     async fn from_request_parts(parts: &mut Parts, ctx: &Ctx) -> std::result::Result<Self, Problem> {
         let Caller(actor) = Caller::from_request_parts(parts, ctx).await?;
         let project = ctx.apps.find(Some(&actor), &path(parts).await?, N::ACTION)?;
-        if N::MEMBER && project.public_code && !is_member(ctx, &actor, &project)? {
-            return Err(Error::forbidden("only members of this project may see that")
-                .hint("Ask an owner of the project to add you.")
-                .into());
-        }
         if project.moved
             && let Some(moved) = parts.extensions.get::<MovedTo>()
         {
@@ -108,13 +91,6 @@ impl<N: Need> FromRequestParts<Ctx> for At<N> {
         }
         Ok(Self { actor, project, need: PhantomData })
     }
-}
-
-fn is_member(ctx: &Ctx, actor: &Actor, project: &Project) -> Result<bool> {
-    let name = &actor.user.name;
-    Ok(actor.user.admin
-        || project.path.user == *name
-        || ctx.apps.members(project)?.iter().any(|member| member.user == name.as_str()))
 }
 
 async fn path(parts: &mut Parts) -> Result<ProjectPath> {

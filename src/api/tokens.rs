@@ -50,7 +50,7 @@ async fn create_token(
     };
     let expires = new.expires_days.map(|days| Clock::System.now() + i64::from(days) * DAY);
     let new = NewToken { name: new.name, scopes: new.scopes, project, expires };
-    let (token, value) = ctx.accounts.create_token(actor.user.id, new)?;
+    let (token, value) = ctx.accounts.create_own_token(&actor, new)?;
     // Shown this once.
     Ok((StatusCode::CREATED, Json(json!({ "token": token, "value": value.expose() }))))
 }

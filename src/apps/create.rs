@@ -14,7 +14,16 @@ const PER_GUEST: usize = 5;
 impl Apps {
     /// The project belongs to whoever asks. Its app is not live before the first deploy.
     /// Errors: `Conflict` for taken names, `BadInput` for an unknown template, and what an import says.
+    /// The act goes on to its end even when the caller goes away.
     pub async fn create(&self, who: &Actor, new: NewProject, progress: &Progress) -> Result<Project> {
+        let (apps, who, progress) = (self.clone(), who.clone(), progress.clone());
+        self.tasks()
+            .spawn("create", async move { apps.create_now(&who, new, &progress).await })
+            .await
+            .internal("while creating a project")?
+    }
+
+    async fn create_now(&self, who: &Actor, new: NewProject, progress: &Progress) -> Result<Project> {
         if let Via::Token { scopes, project, .. } = &who.via
             && (project.is_some() || !scopes.iter().any(|s| *s != crate::accounts::Scope::Read))
         {

@@ -18,7 +18,8 @@ fn deleted_view(row: ProjectRow, when: Millis) -> Deleted {
 impl Apps {
     /// Stops it and hides it; recoverable for a week.
     pub async fn delete(&self, _who: &Actor, project: &Project) -> Result<Deleted> {
-        self.delete_now(project).await
+        let (apps, project) = (self.clone(), project.clone());
+        self.tasks().spawn("delete", async move { apps.delete_now(&project).await }).await.internal("while deleting")?
     }
 
     pub(super) async fn delete_now(&self, project: &Project) -> Result<Deleted> {
@@ -67,6 +68,8 @@ impl Apps {
             projects::set_deleted(db, &row, None)?;
             projects::by_id(db, id)
         })?;
+        // A deletion that has not come to its end would take away again what is registered here.
+        let _turn = self.turn(self.store().read(|db| apps::of_project(db, id))?.id).lock_owned().await;
         let project = self.project_of(row)?;
         self.register(&project)?;
         Ok(project)

@@ -17,9 +17,18 @@ use crate::store::drafts::{self, DraftRow};
 
 /// A draft nobody ran again for this long is collected, once its process sleeps.
 const UNUSED_MS: Millis = 2 * 3600 * 1000;
-/// Above this many bytes a draft or candidate runs on an empty home instead of a copy.
-const COPY_LIMIT: u64 = 512 << 20;
-const COPY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Above this a draft or candidate runs on an empty home instead of a copy.
+pub(super) const COPY: CopyHow = CopyHow { limit: 512 << 20, timeout: Duration::from_secs(60), whole: false };
+
+/// What copying an app's data may take.
+#[derive(Clone, Copy)]
+pub(super) struct CopyHow {
+    /// Bytes.
+    pub limit: u64,
+    pub timeout: Duration,
+    /// More than the limit is an error, not an empty copy.
+    pub whole: bool,
+}
 
 impl Apps {
     /// The draft (or main) on a copy of the data, for its author. The child is being started when this returns;
@@ -33,8 +42,8 @@ impl Apps {
     }
 
     async fn run_now(&self, who: &Actor, project: &Project, progress: &Progress) -> Result<DraftView> {
-        // Drafts of one author take turns; ids of drafts and apps never meet because these are negative.
-        let _turn = self.turn(-(project.id * 1_000_000 + who.user.id)).lock_owned().await;
+        let _turn = self.draft_turn(project.id, who.user.id).lock_owned().await;
+        let project = &self.still(project)?;
         let commit = self.commit_to_run(who, project)?;
         let now = self.clock().now();
         let known = self.store().read(|db| drafts::find(db, project.id, who.user.id))?;
@@ -66,6 +75,11 @@ impl Apps {
         self.give_draft_its_data(project, &draft, progress).await?;
         self.runner().register(self.draft_spec(project, &draft, &plan)?);
         self.route_draft(project, &draft, &plan);
+        // A deletion that came meanwhile did not see this draft, or took only its beginning away.
+        if let Err(gone) = self.still(project) {
+            self.discard_draft(&draft).await?;
+            return Err(gone);
+        }
         if let Some(old) = old.filter(|old| !old.ends_with(&draft.tree)) {
             remove_tree(&old).internal("while removing a draft's earlier code")?;
         }
@@ -73,6 +87,11 @@ impl Apps {
             self.warm(&key);
         }
         Ok(DraftView { url: self.url(&draft.label), commit: commit.to_string(), reused: false })
+    }
+
+    /// Drafts of one author take turns; ids of drafts and apps never meet because these are negative.
+    fn draft_turn(&self, project: i64, user: i64) -> std::sync::Arc<tokio::sync::Mutex<()>> {
+        self.turn(-(project * 1_000_000 + user))
     }
 
     /// Starts the child before its first visitor asks.
@@ -89,32 +108,43 @@ impl Apps {
         }
         // Copied as the app's uid, which alone may read it; then handed to the draft's own.
         self.make_home(&home, app_uid(project.app)?)?;
-        self.copy_home(project.app, &home, progress).await?;
-        let owner = match self.options().uid_base {
-            Some(base) => Some(base + draft_uid(draft.id)?),
-            None => None,
-        };
-        chown_tree(&home, owner).internal("while giving a draft its data")
+        let copied = self.copy_home(project.app, &home, COPY, progress).await.and_then(|()| {
+            let owner = match self.options().uid_base {
+                Some(base) => Some(base + draft_uid(draft.id)?),
+                None => None,
+            };
+            chown_tree(&home, owner).internal("while giving a draft its data")
+        });
+        if copied.is_err() {
+            // A home that is there counts as filled.
+            remove_tree(&home).internal("while clearing a draft's data")?;
+        }
+        copied
     }
 
     /// Copies what an app wrote into `to` (which exists and is empty), consistently, while it may be running.
     /// Above the limit `to` stays empty and the progress says so.
-    pub(super) async fn copy_home(&self, app: i64, to: &Path, progress: &Progress) -> Result<()> {
+    /// Where nothing may be left out, that is an error instead.
+    pub(super) async fn copy_home(&self, app: i64, to: &Path, how: CopyHow, progress: &Progress) -> Result<()> {
         let from = self.dir().app_home(app);
         let size = tree_size(&from);
         if size == 0 {
             return Ok(());
         }
-        if size > COPY_LIMIT {
+        if size > how.limit && how.whole {
+            return Err(Error::new(Kind::TooLarge, format!("the app's data is larger than {} GiB", how.limit >> 30))
+                .hint("Take a copy of the app's home folder on the server instead."));
+        }
+        if size > how.limit {
             progress.line(format!(
                 "the app's data is larger than {} MiB, so this runs on an empty home instead of a copy",
-                COPY_LIMIT >> 20
+                how.limit >> 20
             ));
             return Ok(());
         }
         let path = |p: &Path| p.to_string_lossy().into_owned();
         let spec = JobSpec {
-            command: vec!["steady".into(), "copy-home".into(), path(&from), path(to), COPY_LIMIT.to_string()],
+            command: vec!["steady".into(), "copy-home".into(), path(&from), path(to), how.limit.to_string()],
             cwd: to.to_owned(),
             // Reading a WAL database takes writing its shared-memory file.
             writable: vec![from, to.to_owned()],
@@ -122,7 +152,7 @@ impl Apps {
             env: vec![],
             limits: self.options().limits,
             uid_offset: app_uid(app)?,
-            timeout: COPY_TIMEOUT,
+            timeout: how.timeout,
         };
         let report = self.runner().job(spec, &Progress::silent()).await?;
         if report.success {
@@ -133,6 +163,8 @@ impl Apps {
     }
 
     pub async fn stop_draft(&self, who: &Actor, project: &Project) -> Result<()> {
+        // A run that goes on would put back what is taken away here.
+        let _turn = self.draft_turn(project.id, who.user.id).lock_owned().await;
         match self.store().read(|db| drafts::find(db, project.id, who.user.id))? {
             Some(draft) => self.discard_draft(&draft).await,
             None => Ok(()),
@@ -160,6 +192,7 @@ impl Apps {
                 .runner()
                 .status(&AppKey::draft(draft.id))
                 .is_none_or(|s| matches!(s.state, State::Asleep | State::Crashed | State::Paused));
+            let Ok(_turn) = self.draft_turn(draft.project_id, draft.user_id).try_lock_owned() else { continue };
             if asleep && draft.used + UNUSED_MS < now {
                 self.discard_draft(&draft).await?;
             }

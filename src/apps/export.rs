@@ -1,29 +1,64 @@
 //! Export: one `.tar.gz` that holds code, what the app wrote, and the git history, and runs under plain `bun`.
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
+use super::draft::CopyHow;
 use super::record::Recorder;
 use super::{Apps, Project};
 use crate::base::clock::rfc3339;
-use crate::base::{Error, Progress, Result, ResultExt as _};
+use crate::base::{Error, Kind, Progress, Result, ResultExt as _, UserName};
 use crate::git::{CheckoutLimits, Oid};
 
+/// An export that leaves data out is none.
+const WHOLE: CopyHow = CopyHow { limit: 32 << 30, timeout: Duration::from_secs(3600), whole: true };
 const LIMITS: CheckoutLimits = CheckoutLimits { files: 100_000, bytes: 4 << 30 };
+
+/// Exports at once on a server: each takes disk and, as long as its reader likes, a thread.
+const AT_ONCE: usize = 8;
+
+/// Whose projects are being exported now.
+#[derive(Default)]
+pub(super) struct Exports(Arc<Mutex<HashSet<UserName>>>);
+
+/// Ends when dropped.
+struct Place(Arc<Mutex<HashSet<UserName>>>, UserName);
+
+impl Exports {
+    /// Errors: `Busy` when one of that owner's projects is being exported, or too many are.
+    fn begin(&self, owner: &UserName) -> Result<Place> {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.contains(owner) || now.len() >= AT_ONCE {
+            return Err(Error::new(Kind::Busy, "another export is still running").hint("Try again when it has ended."));
+        }
+        now.insert(owner.clone());
+        Ok(Place(self.0.clone(), owner.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}
 
 impl Apps {
     /// Writes the archive to `out`. The code is the live version's, or main's before the first deploy;
     /// installed packages are left out (`bun install` brings them), secrets too (their names are listed).
     pub async fn export(&self, project: &Project, out: Box<dyn Write + Send>) -> Result<()> {
+        let place = self.0.exports.begin(&project.path.user)?;
         let record = Recorder::new(Progress::silent());
         let scratch = self.dir().temp_dir()?;
         let home = scratch.path().join("home");
         self.make_home(&home, super::launch::app_uid(project.app)?)?;
-        self.copy_home(project.app, &home, record.progress()).await?;
+        self.copy_home(project.app, &home, WHOLE, record.progress()).await?;
         let live = self.live(project.app)?;
         let commit = match &live {
             Some((deploy, ..)) => Some(Oid::from_str(&deploy.commit).internal("while reading a commit id")?),
@@ -40,6 +75,7 @@ impl Apps {
         });
         let (repos, project) = (self.repos().clone(), project.clone());
         let work = move || {
+            let _place = place;
             let code = scratch.path().join("code");
             crate::base::fs::make_dir(&code, 0o700).internal("while exporting")?;
             if let Some(commit) = commit {

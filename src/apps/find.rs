@@ -33,6 +33,17 @@ impl Apps {
         })
     }
 
+    /// The project as it is now, for work that waited: it may have been renamed or deleted meanwhile.
+    /// Errors: `NotFound` when it is deleted.
+    pub(super) fn still(&self, project: &Project) -> Result<Project> {
+        let row = self.store().read(|db| projects::by_id(db, project.id))?;
+        if row.deleted.is_some() {
+            return Err(Error::not_found(format!("{} was deleted meanwhile", project.path))
+                .hint("Recover it from the trash first."));
+        }
+        self.project_of(row)
+    }
+
     /// The same without asking who: for Steady's own timed work and for what was just made.
     pub(super) fn project_of(&self, row: ProjectRow) -> Result<Project> {
         self.store().read(|db| {

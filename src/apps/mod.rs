@@ -113,11 +113,18 @@ pub(crate) struct Inner {
     parts: Parts,
     /// One deploy at a time per app; entries that nobody holds are dropped.
     deploying: Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>,
+    sizes: status::Sizes,
+    exports: export::Exports,
 }
 
 impl Apps {
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, deploying: Mutex::default() }))
+        Self(Arc::new(Inner {
+            parts,
+            deploying: Mutex::default(),
+            sizes: Default::default(),
+            exports: Default::default(),
+        }))
     }
 
     pub fn options(&self) -> &Options {

@@ -1,6 +1,7 @@
 //! The pipeline of one deploy: prepare the version, check it on a copy of the data, switch. Every stage timed
 //! and told; a failure at any of them leaves the old version serving.
 use super::deploy::Intent;
+use super::draft::COPY;
 use super::plan::Plan;
 use super::record::Recorder;
 use super::view::DeployView;
@@ -25,6 +26,8 @@ impl Apps {
                 turn.lock_owned().await
             }
         };
+        // It may have been renamed or deleted while this waited.
+        let project = &self.still(project)?;
         let record = Recorder::new(progress.clone());
         let now = self.clock().now();
         let row = self.store().write(|db| {
@@ -123,7 +126,7 @@ impl Apps {
         let scratch = self.dir().temp_dir()?;
         let home = scratch.path().join("home");
         self.make_home(&home, spec.uid_offset)?;
-        self.copy_home(project.app, &home, record.progress()).await?;
+        self.copy_home(project.app, &home, COPY, record.progress()).await?;
         let mut candidate = spec.clone();
         candidate.key = AppKey(format!("trial-{}-{}", project.app, version.id));
         candidate.home = home;

@@ -1,12 +1,24 @@
 //! Rename a project or its host label. Old names lead to the new ones.
 use super::{Apps, Project};
-use crate::base::{AppName, ProjectName, Result};
+use crate::base::{AppName, ProjectName, Result, ResultExt as _};
 use crate::runner::AppKey;
 use crate::store::{apps, projects};
 
 impl Apps {
     /// Errors: `Conflict` when a name is taken; then nothing has changed.
+    /// It waits for a deploy that runs, which would bring the old names back, and goes on to its end even when
+    /// the caller goes away.
     pub async fn rename(&self, project: &Project, name: Option<ProjectName>, host: Option<AppName>) -> Result<Project> {
+        let (apps, project) = (self.clone(), project.clone());
+        self.tasks()
+            .spawn("rename", async move { apps.rename_now(&project, name, host).await })
+            .await
+            .internal("while renaming")?
+    }
+
+    async fn rename_now(&self, project: &Project, name: Option<ProjectName>, host: Option<AppName>) -> Result<Project> {
+        let _turn = self.turn(project.app).lock_owned().await;
+        let project = &self.still(project)?;
         let old_host = project.host.clone();
         let row = self.store().write(|db| {
             let row = projects::by_id(db, project.id)?;

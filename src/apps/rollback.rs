@@ -54,20 +54,16 @@ impl Apps {
 
     /// Stops the process after its last requests; the next request starts it anew.
     pub async fn restart(&self, project: &Project) -> Result<()> {
-        self.runner().restart(&AppKey::app(project.app)).await;
-        Ok(())
+        let (runner, key) = (self.runner().clone(), AppKey::app(project.app));
+        self.tasks().spawn("restart", async move { runner.restart(&key).await }).await.internal("while restarting")
     }
 
     /// A paused app refuses visitors until it is resumed, over restarts of the server too.
     pub async fn set_paused(&self, project: &Project, paused: bool) -> Result<()> {
         self.store().write(|db| apps::set_paused(db, project.app, paused))?;
-        let key = AppKey::app(project.app);
-        if paused {
-            self.runner().pause(&key).await;
-        } else {
-            self.runner().resume(&key).await;
-        }
-        Ok(())
+        let (runner, key) = (self.runner().clone(), AppKey::app(project.app));
+        let act = async move { if paused { runner.pause(&key).await } else { runner.resume(&key).await } };
+        self.tasks().spawn("pause", act).await.internal("while pausing")
     }
 }
 

@@ -1,14 +1,50 @@
 //! What there is to see: lists, one app's status, its deploys, commits and logs.
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
 use super::view::{AppStatus, DeployView, ProjectSummary};
 use super::{Apps, Project};
 use crate::accounts::{Actor, Via};
 use crate::base::fs::tree_size;
-use crate::base::{Error, Result};
+use crate::base::task::blocking;
+use crate::base::{Clock, Error, Result};
 use crate::git;
 use crate::runner::logs::Logs;
 use crate::runner::{AppKey, State};
 use crate::store::deploys::DeployRow;
 use crate::store::{apps, deploys, projects};
+
+/// How large homes are, as last measured: an app may keep a million files, and a page must not walk them at
+/// every look.
+#[derive(Default)]
+pub(super) struct Sizes(Mutex<HashMap<i64, (Instant, Duration, u64)>>);
+
+impl Sizes {
+    /// Bytes. Measured anew when the last measure is older than a hundred times what it took.
+    fn of(&self, app: i64, home: &Path) -> u64 {
+        let known = self.lock().get(&app).copied();
+        if let Some((at, took, bytes)) = known
+            && at.elapsed() < took * 100
+        {
+            return bytes;
+        }
+        let begun = Clock::stopwatch();
+        let bytes = blocking(|| tree_size(home));
+        let mut sizes = self.lock();
+        // What is cheap to measure is not worth remembering.
+        sizes.retain(|_, (at, took, _)| at.elapsed() < *took * 100);
+        if begun.elapsed() > Duration::from_millis(5) {
+            sizes.insert(app, (Clock::stopwatch(), begun.elapsed(), bytes));
+        }
+        bytes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, (Instant, Duration, u64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Apps {
     /// What this actor owns or is a member of (admins: `all` of the server's).
@@ -32,7 +68,7 @@ impl Apps {
             version: live.as_ref().map(|(_, version, _)| format!("v{}", version.number)),
             deployed: live.as_ref().and_then(|(deploy, ..)| deploy.finished),
             failing: newest.is_some_and(|deploy| deploy.state == "failed"),
-            data_bytes: tree_size(&self.dir().app_home(project.app)),
+            data_bytes: self.0.sizes.of(project.app, &self.dir().app_home(project.app)),
         })
     }
 
@@ -62,7 +98,7 @@ impl Apps {
             message: live.as_ref().map(|(deploy, ..)| deploy.message.clone()),
             deployed: live.as_ref().and_then(|(deploy, ..)| deploy.finished),
             git_url: self.git_url(&project.path),
-            data_bytes: tree_size(&self.dir().app_home(project.app)),
+            data_bytes: self.0.sizes.of(project.app, &self.dir().app_home(project.app)),
             code_bytes: live.as_ref().map_or(0, |(_, version, _)| version.bytes),
             repo_bytes: self.repos().size(project.id),
             memory_limit: options.limits.memory_bytes,

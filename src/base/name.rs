@@ -90,6 +90,7 @@ const RESERVED_USERS: &[&str] = &[
     "steady",
     "system",
     "tokens",
+    "trash",
     "well-known",
     "account",
     "play",

@@ -1,10 +1,14 @@
 //! The editor's files: what the draft holds, one file, a save, a merge.
+use std::time::Duration;
+
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderValue, header};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use super::security::Failed;
 use super::visit::{At, Visit, blocking};
@@ -72,6 +76,26 @@ impl WireChange {
             Self::Remove { path } => Change::Remove { path: confine(&path)? },
             Self::Move { from, to } => Change::Move { from: confine(&from)?, to: confine(&to)? },
         })
+    }
+}
+
+/// Bytes of a save that takes no turn.
+const SMALL: u64 = 1 << 20;
+/// Large saves at once: each takes several times its size in memory.
+static TURNS: Semaphore = Semaphore::const_new(6);
+
+/// Around saves: large ones, and those that do not say how large they are, take turns.
+/// Errors: `Busy` after a while.
+pub async fn in_turn(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let is_small = request.method() != Method::POST || length.is_some_and(|length| length <= SMALL);
+    if is_small {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(Duration::from_secs(30), TURNS.acquire()).await {
+        Ok(Ok(_turn)) => next.run(request).await,
+        _ => Failed(Error::new(Kind::Busy, "too many large files are being saved").hint("Try again in a moment."))
+            .into_response(),
     }
 }
 

@@ -79,7 +79,7 @@ pub async fn live(
     headers: HeaderMap,
     visit: Visit,
 ) -> Result<Response, Failed> {
-    let project = visit.project(&ctx, &at, Action::View)?;
+    let project = visit.project(&ctx, &at, Action::Inspect)?;
     following(&ctx, log_of(&ctx, &project)?, &headers)
 }
 

@@ -21,7 +21,7 @@ mod visit;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use crate::accounts::Accounts;
@@ -52,7 +52,8 @@ const SAVE: usize = 44 << 20;
 pub fn router(ctx: Ctx) -> Router {
     let save = Router::new()
         .route("/{user}/{project}/files", get(files::workspace).post(files::save))
-        .layer(DefaultBodyLimit::max(SAVE));
+        .layer(DefaultBodyLimit::max(SAVE))
+        .layer(from_fn(files::in_turn));
     let pages = Router::new()
         .route("/", get(home::index))
         .route("/setup/{token}", get(login::setup_page).post(login::setup))

@@ -32,6 +32,12 @@ impl Head {
             may_manage: visit.may(ctx, project, Action::Manage),
         })
     }
+    /// Public code is no public app: how it runs and what it is given stays inside.
+    fn for_strangers(mut self) -> Self {
+        self.status.process = None;
+        self.status.env_names = Vec::new();
+        self
+    }
     pub fn deployed(&self) -> bool {
         self.status.version.is_some()
     }
@@ -115,6 +121,11 @@ pub async fn overview(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) 
         return Ok(elsewhere);
     }
     let head = Head::of(&ctx, &visit, &project, "overview")?;
+    if !visit.may(&ctx, &project, Action::Inspect) {
+        let shell = visit.shell(project.path.to_string());
+        let (deploys, requests, lines) = Default::default();
+        return html(&Overview { shell, head: head.for_strangers(), deploys, requests, lines });
+    }
     let (requests, lines) = match log_of(&ctx, &project)? {
         Some(logs) => (logs.requests(8)?, logs.tail(60, None)?),
         None => Default::default(),
@@ -129,7 +140,7 @@ pub async fn overview(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) 
 }
 
 pub async fn deploys(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) -> Result<Response, Failed> {
-    let project = visit.project(&ctx, &at, Action::View)?;
+    let project = visit.project(&ctx, &at, Action::Inspect)?;
     if let Some(elsewhere) = moved(&at, &project, "/deploys") {
         return Ok(elsewhere);
     }
@@ -144,7 +155,7 @@ pub async fn logs(
     Query(rows): Query<Rows>,
     visit: Visit,
 ) -> Result<Response, Failed> {
-    let project = visit.project(&ctx, &at, Action::View)?;
+    let project = visit.project(&ctx, &at, Action::Inspect)?;
     if let Some(elsewhere) = moved(&at, &project, "/logs") {
         return Ok(elsewhere);
     }
@@ -160,7 +171,7 @@ pub async fn requests(
     Query(rows): Query<Rows>,
     visit: Visit,
 ) -> Result<Response, Failed> {
-    let project = visit.project(&ctx, &at, Action::View)?;
+    let project = visit.project(&ctx, &at, Action::Inspect)?;
     if let Some(elsewhere) = moved(&at, &project, "/requests") {
         return Ok(elsewhere);
     }

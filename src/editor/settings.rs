@@ -65,8 +65,7 @@ pub struct DeleteForm {
 }
 
 pub async fn page(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) -> Result<Response, Failed> {
-    let project = visit.project(&ctx, &at, Action::View)?;
-    visit.user()?;
+    let project = visit.project(&ctx, &at, Action::Inspect)?;
     if let Some(elsewhere) = moved(&at, &project, "/settings") {
         return Ok(elsewhere);
     }

@@ -36,7 +36,7 @@ fn now() -> i64 {
 }
 
 fn shell(title: &str, signed_in: bool) -> Shell {
-    let user = signed_in.then(|| Account { name: "ada".into(), guest: false });
+    let user = signed_in.then(|| Account { name: "ada".into(), guest: false, expires: None });
     Shell::with(title.into(), "abc".into(), "secret".into(), user, "auto", None)
 }
 

@@ -46,6 +46,8 @@ pub struct Account {
     /// The nickname of a guest, else the user name.
     pub name: String,
     pub guest: bool,
+    /// When a guest and what it made are cleared away.
+    pub expires: Option<Millis>,
 }
 
 /// A project's address in a route.
@@ -94,6 +96,7 @@ impl Visit {
         let user = self.actor.as_deref().map(|a| Account {
             name: a.user.nickname.clone().unwrap_or_else(|| a.user.name.to_string()),
             guest: a.user.guest,
+            expires: a.user.expires.filter(|_| a.user.guest),
         });
         Shell::with(title.into(), self.nonce.clone(), csrf, user, self.theme, self.flash)
     }

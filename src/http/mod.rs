@@ -1,6 +1,7 @@
 //! Kit for anything that answers HTTP: ids, limits, errors. No routes.
 pub mod host;
 pub mod id;
+pub mod idle;
 pub mod problem;
 pub mod serve;
 pub mod wire;

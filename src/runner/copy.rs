@@ -1,7 +1,8 @@
 //! The copy job: `steady copy-home FROM TO MAX_BYTES`, run in a jail as the app's own user, because an
 //! app's databases are untrusted input. Databases are copied consistently while the app runs.
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -62,7 +63,9 @@ fn copy_dir(from: &Path, to: &Path, left: &mut u64, depth: u32) -> Result<(), St
         if meta.is_dir() {
             copy_dir(&source, &target, left, depth + 1)?;
         } else if meta.is_file() && !beside_database(&source) {
-            *left = left.checked_sub(meta.len()).ok_or("the data grew above the limit while it was copied")?;
+            // Holes take no room, neither here nor there.
+            let room = meta.len().min(meta.blocks() * 512);
+            *left = left.checked_sub(room).ok_or("the data grew above the limit while it was copied")?;
             if is_database(&source) {
                 copy_database(&source, &target)
                     .map_err(|e| format!("cannot copy the database {}: {e}", source.display()))?;
@@ -74,13 +77,39 @@ fn copy_dir(from: &Path, to: &Path, left: &mut u64, depth: u32) -> Result<(), St
     Ok(())
 }
 
-/// At most the bytes that were counted: a file that grows meanwhile ends there.
+/// At most the length that was counted: a file that grows meanwhile ends there. Holes stay holes. What has
+/// become a pipe in the meantime is not waited for.
 fn copy_file(from: &Path, to: &Path, length: u64) -> io::Result<()> {
-    match fs::File::open(from) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(e),
-        Ok(file) => io::copy(&mut file.take(length), &mut fs::File::create(to)?).map(drop),
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(from, flags, Mode::empty()).map(fs::File::from).map_err(io::Error::from);
+    let mut source = match opened {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    if !source.metadata()?.is_file() {
+        return Ok(());
     }
+    let length = length.min(source.metadata()?.len());
+    let mut target = fs::File::create(to)?;
+    let mut at = 0;
+    while at < length {
+        let start = match rustix::fs::seek(&source, rustix::fs::SeekFrom::Data(at)) {
+            Ok(start) => start,
+            // Nothing but a hole is left.
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(_) => at,
+        };
+        let end = rustix::fs::seek(&source, rustix::fs::SeekFrom::Hole(start)).unwrap_or(length).min(length);
+        source.seek(io::SeekFrom::Start(start))?;
+        target.seek(io::SeekFrom::Start(start))?;
+        let copied = io::copy(&mut (&source).take(end.saturating_sub(start)), &mut target)?;
+        if copied == 0 {
+            break;
+        }
+        at = start + copied;
+    }
+    target.set_len(length)
 }
 
 /// `x-wal`, `x-shm`, `x-journal` next to a database `x`: its copy needs none of them.
@@ -117,6 +146,27 @@ fn copy_database(from: &Path, to: &Path) -> Result<(), rusqlite::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn holes_stay_holes_and_pipes_are_not_waited_for() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir_all(&from).expect("folder");
+        let mut file = fs::File::create(from.join("sparse")).expect("file");
+        io::Write::write_all(&mut file, b"begin").expect("write");
+        file.seek(io::SeekFrom::Start(1 << 36)).expect("seek");
+        io::Write::write_all(&mut file, b"end").expect("write");
+        file.set_len(1 << 40).expect("length");
+        nix::unistd::mkfifo(&from.join("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("pipe");
+        copy_home(&from, &to, 10 << 20).expect("copy");
+        assert!(!to.join("pipe").exists());
+        let mut copy = fs::File::open(to.join("sparse")).expect("there");
+        let meta = copy.metadata().expect("meta");
+        assert!(meta.len() == 1 << 40 && meta.blocks() * 512 < 1 << 20, "{} blocks", meta.blocks());
+        let mut text = [0; 3];
+        copy.seek(io::SeekFrom::Start(1 << 36)).and_then(|_| copy.read_exact(&mut text)).expect("read");
+        assert_eq!(&text, b"end");
+    }
 
     #[test]
     fn a_home_with_an_open_wal_database() {

@@ -12,10 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::crowd::{Counted, Crowd};
 use crate::base::{Error, Kind, Tasks};
 use crate::http::host::{self, Domains, Site};
-use crate::http::{problem, request_id, serve};
+use crate::http::{idle, problem, request_id, serve};
 use crate::proxy::Proxy;
+
+/// How long a request to Steady itself may be silent in the middle of its body.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// The sites of one server. Cheap to clone.
 #[derive(Clone)]
@@ -37,7 +41,7 @@ impl Sites {
         match site {
             Site::App(label) => self.proxy.handle(&label, peer.ip(), request).await,
             Site::Editor => {
-                let mut request = request.map(Body::new);
+                let mut request = request.map(|body| idle::limited(body, SILENCE));
                 request.extensions_mut().insert::<IpAddr>(peer.ip());
                 request.extensions_mut().insert(ConnectInfo(peer));
                 match self.own.oneshot(request).await {
@@ -59,6 +63,16 @@ impl Sites {
     }
 }
 
+/// As many descriptors as the system lets this process have; how many these are.
+fn raise_file_limit() -> u64 {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    }
+}
+
 fn refuse(request: &Request<Incoming>, error: &Error) -> Response<Body> {
     let accept = request.headers().get(hyper::header::ACCEPT).and_then(|v| v.to_str().ok());
     problem::page(error, &request_id(), accept)
@@ -73,6 +87,7 @@ pub(super) async fn serve(
     tasks: &Tasks,
 ) {
     let (closing, open) = (CancellationToken::new(), TaskTracker::new());
+    let crowd = Crowd::new(raise_file_limit());
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -88,6 +103,10 @@ pub(super) async fn serve(
                 continue;
             }
         };
+        let Some(place) = crowd.enter(peer.ip()) else {
+            tracing::debug!(%peer, "too many connections: one was closed");
+            continue;
+        };
         if let Err(error) = serve::tune(&stream) {
             tracing::debug!(%peer, %error, "a connection ended before it began");
             continue;
@@ -96,7 +115,7 @@ pub(super) async fn serve(
         let (closing, connections, is_open) = (closing.clone(), tasks.clone(), open.token());
         tasks.spawn("connection", async move {
             let answer = move |request| sites.clone().answer(peer, request);
-            serve::serve(stream, serve::Limits::default(), closing, &connections, answer).await;
+            serve::serve(Counted::new(stream, place), serve::Limits::default(), closing, &connections, answer).await;
             drop(is_open);
         });
     }

@@ -1,4 +1,5 @@
 //! The only wiring: builds every engine, binds, serves, drains.
+mod crowd;
 mod listen;
 mod lock;
 

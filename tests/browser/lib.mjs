@@ -60,25 +60,36 @@ const freePort = () =>
   });
 
 export class Steady {
-  static async start() {
+  /** `settings` are environment variables: STEADY_GUESTS=true. */
+  static async start(settings = {}) {
     const steady = new Steady();
+    steady.settings = settings;
     steady.dir = mkdtempSync(join(tmpdir(), "steady-browser-"));
     chmodSync(steady.dir, 0o711);
     steady.data = join(steady.dir, "data");
     steady.log = join(steady.dir, "server.log");
     steady.port = await freePort();
     steady.url = `http://localhost:${steady.port}`;
-    const log = openSync(steady.log, "a");
-    const program = process.env.STEADY_BIN ?? join(ROOT, "target/debug/steady");
-    assert(existsSync(program), `${program} is missing: run ./dev build`);
-    const flags = ["serve", "--data", steady.data, "--listen", `127.0.0.1:${steady.port}`, "--domain", "localhost"];
-    steady.child = spawn(program, flags, { stdio: ["ignore", log, log] });
-    steady.child.once("exit", (code) => (steady.exit = code ?? "a signal"));
+    steady.spawn();
     steady.setup = await until("the set-up link is printed", () => {
-      if (steady.exit !== undefined) throw new Error(`the server ended with ${steady.exit}:\n${steady.said()}`);
+      steady.alive();
       return steady.said().split(/\s+/).find((word) => word.startsWith(steady.url) && word.includes("setup"));
     });
     return steady;
+  }
+
+  spawn() {
+    const log = openSync(this.log, "a");
+    const program = process.env.STEADY_BIN ?? join(ROOT, "target/debug/steady");
+    assert(existsSync(program), `${program} is missing: run ./dev build`);
+    const flags = ["serve", "--data", this.data, "--listen", `127.0.0.1:${this.port}`, "--domain", "localhost"];
+    this.exit = undefined;
+    this.child = spawn(program, flags, { stdio: ["ignore", log, log], env: { ...process.env, ...this.settings } });
+    this.child.once("exit", (code) => (this.exit = code ?? "a signal"));
+  }
+
+  alive() {
+    if (this.exit !== undefined) throw new Error(`the server ended with ${this.exit}:\n${this.said()}`);
   }
 
   said() {
@@ -89,17 +100,35 @@ export class Steady {
     return `http://${label}.localhost:${this.port}`;
   }
 
+  /** Stops the server; its data stays. */
+  async halt() {
+    if (this.exit !== undefined) return;
+    this.child.kill("SIGTERM");
+    await until("the server stops", () => this.exit !== undefined).catch(() => this.child.kill("SIGKILL"));
+  }
+
+  /** Starts it again, on the same data and port. */
+  async again() {
+    this.spawn();
+    await until("the server answers", () => {
+      this.alive();
+      try {
+        return curl(`${this.url}/signin`);
+      } catch {
+        return false;
+      }
+    });
+  }
+
   async stop() {
-    if (this.exit === undefined) {
-      this.child.kill("SIGTERM");
-      await until("the server stops", () => this.exit !== undefined).catch(() => this.child.kill("SIGKILL"));
-    }
+    await this.halt();
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
 
 /** What a visitor gets; curl resolves `*.localhost` itself. */
-export const curl = (...args) => execFileSync("curl", ["-sS", "--max-time", "30", "--noproxy", "*", ...args], { encoding: "utf8" });
+export const curl = (...args) =>
+  execFileSync("curl", ["-sS", "--max-time", "30", "--noproxy", "*", ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
 
 export const launch = () =>
   chromium.launch({
@@ -108,8 +137,9 @@ export const launch = () =>
   });
 
 /** A page that remembers what went wrong in it. */
-export async function open(browser, { width, height, dark = false, phone = false }) {
+export async function open(browser, { width, height, dark = false, phone = false, storageState }) {
   const context = await browser.newContext({
+    storageState,
     viewport: { width, height },
     colorScheme: dark ? "dark" : "light",
     reducedMotion: "reduce",
@@ -117,6 +147,7 @@ export async function open(browser, { width, height, dark = false, phone = false
     hasTouch: phone,
   });
   const page = await context.newPage();
+  page.dark = dark;
   page.setDefaultTimeout(PATIENCE);
   page.troubles = [];
   page.on("pageerror", (error) => page.troubles.push(`script: ${error.message}`));
@@ -135,11 +166,12 @@ const AXE = readFileSync(join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8")
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
 /** The page as it stands: accessible, no wider than the window, nothing blocked or broken. Keeps a picture. */
-export async function inspect(page, name) {
+export async function inspect(page, name, { whole = false } = {}) {
   const size = page.viewportSize();
-  const label = `${name} at ${size.width} px`;
+  const scheme = page.dark ? "dark" : "light";
+  const label = `${name} at ${size.width} px, ${scheme}`;
   mkdirSync(OUT, { recursive: true });
-  await page.screenshot({ path: join(OUT, `${name}-${size.width}.png`) });
+  await page.screenshot({ path: join(OUT, `${name}-${size.width}-${scheme}.png`), fullPage: whole });
   await check(`${label}: no accessibility violation`, async () => {
     await page.evaluate(AXE);
     const violations = await page.evaluate(async (tags) => {
@@ -177,3 +209,66 @@ export const saved = (page) =>
   until("the page says it is saved", async () => (await page.locator("#save-state").getAttribute("data-s")) === "saved");
 
 export const template = (path) => readFileSync(join(ROOT, "templates/projects", path), "utf8");
+
+/** A page of the server's owner, who is made when there is none yet. */
+export async function owner(steady, browser, size = { width: 1440, height: 900 }) {
+  const page = await open(browser, size);
+  if (steady.owned) {
+    await signIn(page, steady, "dev", PASSWORD);
+  } else {
+    await page.goto(steady.setup);
+    await page.getByLabel("User name").fill("dev");
+    await page.getByLabel("Password").fill(PASSWORD);
+    await page.getByRole("button", { name: "Create owner" }).click();
+    await page.getByRole("heading", { name: "Projects" }).waitFor();
+    steady.owned = true;
+  }
+  return page;
+}
+
+export async function signIn(page, steady, name, password) {
+  await page.goto(`${steady.url}/signin`);
+  await page.getByLabel("User name").fill(name);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Projects" }).waitFor();
+}
+
+/** A project from a template's card, open in the editor. */
+export async function make(page, steady, card, name) {
+  await page.goto(`${steady.url}/new`);
+  await page.getByText(card, { exact: true }).click();
+  await page.getByLabel("Name").fill(name);
+  await page.getByRole("button", { name: "Create and edit" }).click();
+  await page.waitForURL(`**/${name}/edit*`);
+  await ready(page);
+}
+
+/** The editing page's scripts have begun. */
+export const ready = (page) => page.locator("body[data-ready=true]").waitFor();
+
+export const saveState = (page, state) =>
+  until(`the page says ${state}`, async () => (await page.locator("#save-state").getAttribute("data-s")) === state);
+
+/** A token of the account that is signed in. */
+export async function token(page, steady, name) {
+  await page.goto(`${steady.url}/account`);
+  const form = page.locator("form[action='/account/tokens']");
+  await form.getByLabel("Name").fill(name);
+  await form.getByRole("button", { name: "Create token" }).click();
+  return page.locator("#fresh").innerText();
+}
+
+/** Presses the Deploy button and its dialog's. */
+export async function deploy(page, message = "") {
+  await page.locator("#deploy").click();
+  await page.getByLabel("What changed?").fill(message);
+  await page.locator("#deploy-box").getByRole("button", { name: "Deploy" }).click();
+}
+
+/** What has the focus, in words. */
+export const focus = (page) =>
+  page.evaluate(() => {
+    const e = document.activeElement;
+    return e === document.body || !e ? "nothing" : `${e.tagName.toLowerCase()}${e.id ? `#${e.id}` : ""} ${e.getAttribute("data-path") ?? e.getAttribute("aria-label") ?? e.textContent.trim().slice(0, 40)}`;
+  });

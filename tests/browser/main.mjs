@@ -1,16 +1,31 @@
-// Journeys through the editor in a real browser. `node tests/browser/main.mjs`; pictures land in tests/browser/out.
+// Journeys through the editor in a real browser; pictures land in tests/browser/out.
+// `node tests/browser/main.mjs` walks all of them, `node tests/browser/main.mjs merge files` these.
 import { rmSync } from "node:fs";
 import { OUT, Steady, check, launch, summary } from "./lib.mjs";
 import { desktop } from "./desktop.mjs";
+import { files } from "./files.mjs";
+import { guest } from "./guest.mjs";
+import { looks } from "./looks.mjs";
+import { merge } from "./merge.mjs";
+import { offline } from "./offline.mjs";
+import { people } from "./people.mjs";
 import { phone } from "./phone.mjs";
+import { project } from "./project.mjs";
+import { trouble } from "./trouble.mjs";
+
+// `desktop` makes the owner in front of the camera, so it goes first.
+const JOURNEYS = { desktop, phone, files, merge, trouble, project, people, offline, guest, looks };
 
 rmSync(OUT, { recursive: true, force: true });
+const asked = process.argv.slice(2);
 let steady, browser;
 try {
-  steady = await Steady.start();
+  steady = await Steady.start({ STEADY_GUESTS: "true" });
   browser = await launch();
-  await check("the journey at 1440 px ends", () => desktop(steady, browser));
-  await check("the journey at 390 px ends", () => phone(steady, browser));
+  for (const [name, walk] of Object.entries(JOURNEYS)) {
+    if (asked.length > 0 && !asked.includes(name)) continue;
+    await check(`the journey ${name} ends`, () => walk(steady, browser));
+  }
 } catch (error) {
   await check("the server and the browser start", () => {
     throw error;

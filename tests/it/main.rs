@@ -5,6 +5,8 @@
 mod support;
 
 mod attacks_code;
+mod attacks_people;
+mod attacks_races;
 mod cli;
 mod crash;
 mod curl;

@@ -4,8 +4,8 @@ import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirro
 import { bracketMatching, foldGutter, foldKeymap, indentOnInput } from "@codemirror/language";
 import { type Diagnostic, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
-import { EditorState, type Extension } from "@codemirror/state";
-import { EditorView, crosshairCursor, drawSelection, dropCursor, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers, rectangularSelection } from "@codemirror/view";
+import { EditorState, type Extension, type Range } from "@codemirror/state";
+import { Decoration, EditorView, crosshairCursor, drawSelection, dropCursor, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers, rectangularSelection } from "@codemirror/view";
 import { highlighting, language } from "./languages";
 
 const theme = EditorView.theme({
@@ -37,6 +37,34 @@ const theme = EditorView.theme({
   ".cm-conflict": { backgroundColor: "var(--warn-wash)" },
 });
 
+/**
+ * Text typed over a selection is put in by us: Chromium would wrap it in an element with a style of its own,
+ * which the Content-Security-Policy refuses and reports.
+ */
+const overSelection = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { main } = view.state.selection;
+    const text = event.data;
+    if (event.inputType !== "insertText" || !text || main.empty || view.composing || view.state.readOnly) return false;
+    const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: "input.type", scrollIntoView: true });
+    if (!view.state.facet(EditorView.inputHandler).some((take) => take(view, main.from, main.to, text, insert))) view.dispatch(insert());
+    return true;
+  },
+});
+
+/** Lines between the markers a merge left are shaded until they are settled. */
+const conflicts = EditorView.decorations.compute(["doc"], ({ doc }) => {
+  const lines: Range<Decoration>[] = [];
+  let inside = false;
+  for (let n = 1; n <= doc.lines; n++) {
+    const { from, text } = doc.line(n);
+    if (text.startsWith("<<<<<<< ")) inside = true;
+    if (inside) lines.push(Decoration.line({ class: "cm-conflict" }).range(from));
+    if (text.startsWith(">>>>>>> ")) inside = false;
+  }
+  return Decoration.set(lines);
+});
+
 export type Mark = { line: number; column: number; message: string };
 
 export class Code {
@@ -46,7 +74,7 @@ export class Code {
   private readonly marks = new Map<string, Mark[]>();
   private readonly base: Extension;
 
-  constructor(host: HTMLElement, private readonly writable: boolean, typed: (path: string, text: string) => void) {
+  constructor(host: HTMLElement, writable: boolean, typed: (path: string, text: string) => void) {
     const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')!.content;
     this.base = [
       EditorView.cspNonce.of(nonce),
@@ -54,7 +82,7 @@ export class Code {
       EditorState.allowMultipleSelections.of(true), indentOnInput(), bracketMatching(), closeBrackets(), rectangularSelection(),
       crosshairCursor(), highlightActiveLine(), highlightSelectionMatches(), lintGutter(), autocompletion(),
       EditorState.languageData.of(() => [{ autocomplete: completeAnyWord }]),
-      highlighting, theme, EditorState.tabSize.of(2), EditorState.readOnly.of(!writable),
+      highlighting, theme, overSelection, conflicts, EditorState.tabSize.of(2), EditorState.readOnly.of(!writable),
       keymap.of([...closeBracketsKeymap, ...defaultKeymap.filter((b) => b.key !== "Mod-Enter"), ...searchKeymap, ...historyKeymap, ...foldKeymap, ...completionKeymap, ...lintKeymap, indentWithTab]),
       EditorView.updateListener.of((update) => {
         if (update.docChanged && this.current) typed(this.current, update.state.doc.toString());
@@ -79,7 +107,7 @@ export class Code {
     const label = `Code of ${path}. Escape, then Tab leaves the editor.`;
     const state = EditorState.create({
       doc: text,
-      extensions: [this.base, grammar, EditorView.contentAttributes.of({ "aria-label": label, tabindex: this.writable ? "-1" : "0" })],
+      extensions: [this.base, grammar, EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" })],
     });
     if (path === this.current) {
       const at = Math.min(this.view.state.selection.main.head, state.doc.length);

@@ -24,6 +24,8 @@ export class Desk {
   /** Files that are not text, as the panel shows them. */
   private readonly views = new Map<string, FileView>();
   private wanted = "";
+  /** The new name of something the server has not moved yet. */
+  private moving: string | null = null;
 
   constructor(private readonly boot: Boot) {
     this.base = `/${boot.project}`;
@@ -32,14 +34,14 @@ export class Desk {
     const blob = (path: string) => this.workspace.files.find((f) => f.path === path)?.blob ?? null;
     this.saver = new Saver(this.base, boot.workspace, this.journal, blob, (w) => this.adopt(w), (s, why) => this.tell(s, why));
     this.code = new Code($("editor"), boot.mayEdit, (path, text) => boot.mayEdit && this.saver.type(path, text));
-    this.tabs = new Tabs((path) => void this.open(path), (path) => this.code.close(path));
+    this.tabs = new Tabs((path) => void this.open(path), (path) => this.close(path));
     this.tree = new Tree(
       {
         open: (path) => void this.open(path),
         create: (path) => void this.create(path),
         folder: () => this.tree.render(this.workspace.files, this.workspace.conflicts),
         move: (from, to) => void this.move(from, to),
-        remove: (node) => void this.remove(node),
+        remove: (node) => this.remove(node),
         upload: (files, folder) => void this.upload(files, folder),
       },
       boot.mayEdit,
@@ -64,7 +66,7 @@ export class Desk {
     if (open) {
       await this.loaded(open);
       await this.open(open.path);
-    }
+    } else this.nothing();
   }
 
   private offer(path: string, text: string) {
@@ -84,7 +86,7 @@ export class Desk {
     if (!this.code.has(path) && !this.views.has(path)) {
       try {
         if (this.saver.pending(path)) await this.saver.flush();
-        await this.loaded(await this.fetch(path));
+        await this.read(path);
       } catch (e) {
         return banner("open", e instanceof Refused ? `${path}: ${e.message}` : `${path} cannot be read: the server cannot be reached.`, [], "bad");
       }
@@ -101,12 +103,38 @@ export class Desk {
     if (line && !view) this.code.goto(line, column);
   }
 
+  /** A tab was closed; the next one, if any, is opened by the tabs. */
+  private close(path: string) {
+    this.code.close(path);
+    this.views.delete(path);
+    if (this.wanted !== path) return;
+    this.wanted = "";
+    this.plate(undefined);
+    if (this.tabs.open.length === 0) this.nothing();
+  }
+
+  private nothing() {
+    this.tree.open(null);
+    history.replaceState(null, "", `${this.base}/edit`);
+    const text = this.workspace.files.length ? "Choose a file to read it here." : "No files yet. Add an index.ts to begin.";
+    $("editor").append(el("div", { class: "plate" }, el("p", {}, text)));
+  }
+
   private async loaded(file: FileView) {
     if (file.text !== null) {
       this.views.delete(file.path);
       return this.code.load(file.path, file.text);
     }
     this.views.set(file.path, file);
+  }
+
+  /** Reads a file as it is now: when the workspace moved on while the answer was under way, once more. */
+  private async read(path: string) {
+    for (let left = 3; ; left--) {
+      const on = this.saver.commit;
+      const file = await this.fetch(path);
+      if (on === this.saver.commit || left === 0) return this.loaded(file);
+    }
   }
 
   private fetch(path: string): Promise<FileView> {
@@ -144,33 +172,52 @@ export class Desk {
     this.code.view.focus();
   }
   private async move(from: string, to: string) {
-    if (!(await this.act([{ op: "move", from, to }]))) return;
+    if (this.workspace.files.some((f) => f.path === to || f.path.startsWith(`${to}/`))) {
+      return banner("move", `There is already something at ${to}.`, [], "bad");
+    }
+    dropBanner("move");
+    this.renamed(from, to);
+    this.moving = to;
+    const done = await this.act([{ op: "move", from, to }]);
+    this.moving = null;
+    if (!done) return this.renamed(to, from);
+    const now = this.wanted;
+    if (now === to || now.startsWith(`${to}/`)) await this.open(now);
+  }
+  /** Open files go along before the server has moved them, so that what is typed meanwhile is theirs. */
+  private renamed(from: string, to: string) {
     for (const path of [...this.tabs.open]) {
       if (path !== from && !path.startsWith(`${from}/`)) continue;
       const now = to + path.slice(from.length);
       this.views.delete(path);
       this.code.rename(path, now);
       this.tabs.rename(path, now);
-      if (this.wanted === path) await this.open(now);
+      if (this.wanted === path) this.wanted = now;
     }
   }
-  private async remove(node: Node) {
+  private async remove(node: Node): Promise<boolean> {
     const inside = this.workspace.files.filter((f) => f.path.startsWith(`${node.path}/`)).length;
     const what = node.folder ? `The folder and the ${inside} files in it are removed from the draft.` : "It is removed from the draft; git keeps what was deployed.";
-    if (!(await ask(`Delete ${node.name}?`, what, "Delete"))) return;
-    await this.act([{ op: "remove", path: node.path }]);
+    if (!(await ask(`Delete ${node.name}?`, what, "Delete"))) return false;
+    return this.act([{ op: "remove", path: node.path }]);
   }
-  private async upload(files: File[], folder: string) {
-    const total = files.reduce((n, f) => n + f.size, 0);
+  private async upload(files: [path: string, file: File][], folder: string) {
+    const total = files.reduce((n, [, f]) => n + f.size, 0);
     if (total > 32 << 20) return banner("upload", `${size(total)} is more than can be uploaded at once (32 MiB).`, [], "bad");
+    dropBanner("upload");
+    const placed = files.map(([path, file]) => [folder ? `${folder}/${path}` : path, file] as const);
+    const there = placed.filter(([path]) => this.workspace.files.some((f) => f.path === path)).map(([path]) => path);
+    if (there.length && !(await ask(`Replace ${there.length === 1 ? there[0] : `${there.length} files`}?`, `The draft has ${there.slice(0, 5).join(", ")}${there.length > 5 ? ", …" : ""} already.`, "Replace"))) return;
     const changes: Change[] = [];
-    for (const file of files) {
-      const path = folder ? `${folder}/${file.name}` : file.name;
-      changes.push({ op: "write", path, base64: await base64(file) });
+    try {
+      for (const [path, file] of placed) changes.push({ op: "write", path, base64: await base64(file) });
+    } catch {
+      return banner("upload", "What was chosen cannot be read. Folders can be dropped onto the files, or pushed with git.", [], "bad");
     }
     if (!changes.length || !(await this.act(changes))) return;
-    const first = changes[0]!;
-    if (first.op === "write") await this.open(first.path);
+    // What is open and was replaced is read anew.
+    for (const [path] of placed) if (this.tabs.open.includes(path)) await this.loaded(await this.fetch(path));
+    await this.open(placed[0]![0]);
   }
 
   // the world moves
@@ -181,7 +228,8 @@ export class Desk {
     this.tree.render(workspace.files, workspace.conflicts);
     const marked = workspace.conflicts;
     const there = new Set(workspace.files.map((f) => f.path));
-    for (const path of [...this.tabs.open]) if (!there.has(path) && !this.saver.pending(path)) this.tabs.close(path);
+    const underway = (path: string) => this.moving !== null && (path === this.moving || path.startsWith(`${this.moving}/`));
+    for (const path of [...this.tabs.open]) if (!there.has(path) && !this.saver.pending(path) && !underway(path)) this.tabs.close(path);
     this.tabs.mark(marked);
     this.moved();
     if (marked.length) {

@@ -41,16 +41,30 @@ export function ask(title: string, text: string, yes: string): Promise<boolean> 
   });
 }
 
-/** A line above the panes, one per name; no actions make it go by itself. */
+const rows = (name: string) => [...$("banners").querySelectorAll<HTMLElement>(".banner")].filter((row) => row.dataset.name === name);
+
+/** A line above the panes, one per name. The same line said again stays as it is. */
 export function banner(name: string, text: string, actions: [string, () => void][], kind = "") {
-  dropBanner(name);
-  const row = el("div", { class: `banner ${kind}`, "data-name": name, role: kind === "bad" ? "alert" : "status" });
+  const same = rows(name)[0];
+  if (same && same.firstElementChild!.textContent === text && same.dataset.kind === kind) return;
+  const row = el("div", { class: `banner ${kind}`, "data-name": name, "data-kind": kind, role: kind === "bad" ? "alert" : "status" });
   row.append(el("p", {}, text));
   for (const [label, run] of actions) row.append(el("button", { type: "button", onclick: run }, label));
-  row.append(el("button", { type: "button", class: "quiet square", "aria-label": "Dismiss", onclick: () => row.remove() }, icon("x")));
-  $("banners").append(row);
+  row.append(el("button", { type: "button", class: "quiet square", "aria-label": "Dismiss", onclick: () => gone(row) }, icon("x")));
+  if (same) gone(same, row);
+  else $("banners").append(row);
 }
 
 export function dropBanner(name: string) {
-  for (const row of $("banners").querySelectorAll<HTMLElement>(".banner")) if (row.dataset.name === name) row.remove();
+  for (const row of rows(name)) gone(row);
+}
+
+/** Takes a line away; the focus that was in it goes on to a place beside the work. */
+function gone(row: HTMLElement, next?: HTMLElement) {
+  const focused = row.contains(document.activeElement);
+  if (next) row.replaceWith(next);
+  else row.remove();
+  if (!focused) return;
+  const to = next?.querySelector("button") ?? document.querySelector<HTMLElement>('#tabs [aria-selected="true"]') ?? document.querySelector<HTMLElement>('#tree [tabindex="0"]');
+  to?.focus();
 }

@@ -43,6 +43,7 @@ export class Runs {
 
   async run() {
     await this.act("run", async () => {
+      this.wait();
       const draft = await postStream<Draft>(`${this.base}/run`, new URLSearchParams(), (e) => this.heard(e));
       this.url = draft.url;
       this.logs.draft(draft.reused);
@@ -86,9 +87,14 @@ export class Runs {
       await work();
     } catch (e) {
       this.logs.explain(e instanceof Error && !(e instanceof TypeError) ? e.message : "The server cannot be reached.");
-      if (e instanceof Refused && e.problem.hint) this.logs.say("steady", e.problem.hint);
+      const hint = e instanceof Refused ? e.problem.hint : null;
+      // A failed start brings the app's last lines along; a word of advice is one line.
+      if (hint?.includes("\n") || hint?.includes("/app/")) this.logs.explain(hint);
+      else if (hint) this.logs.say("steady", hint);
       this.logs.show("run");
       showPane("logs");
+      const waiting = $("stage").querySelector('[aria-busy="true"]');
+      if (waiting) waiting.replaceWith(el("div", { class: "empty" }, el("p", {}, "It did not start."), el("p", { class: "dim" }, "The log says why.")));
     } finally {
       this.busy = false;
       button.removeAttribute("aria-busy");
@@ -96,15 +102,24 @@ export class Runs {
   }
 
   private heard(event: ProgressEvent) {
-    if (event.type === "stage") this.logs.say("stage", event.name);
-    else if (event.type === "done") this.logs.say("steady", `${event.name}: ${event.ms} ms`);
+    if (event.type === "stage") {
+      this.logs.say("stage", event.name);
+      const step = document.getElementById("run-step");
+      if (step) step.textContent = event.name;
+    } else if (event.type === "done") this.logs.say("steady", `${event.name}: ${event.ms} ms`);
     else this.logs.say("out", event.text);
+  }
+
+  /** Before the first run there is nothing to look at: the stage says how far it is. */
+  private wait() {
+    if (this.frame) return;
+    $("stage").replaceChildren(el("div", { class: "empty", "aria-busy": true }, el("p", {}, "Starting…"), el("p", { class: "dim", id: "run-step" }, "")));
   }
 
   private load() {
     if (!this.url) return;
     if (!this.frame) {
-      this.frame = el("iframe", { title: "The running draft", sandbox: "allow-scripts allow-forms allow-same-origin allow-popups" });
+      this.frame = el("iframe", { title: "The running draft", sandbox: "allow-scripts allow-forms allow-same-origin allow-popups allow-popups-to-escape-sandbox" });
       $("stage").replaceChildren(this.frame);
     }
     this.frame.src = this.url;

@@ -46,9 +46,11 @@ export class Tabs {
     this.paths.splice(i, 1);
     this.closing(path);
     const next = this.paths[Math.min(i, this.paths.length - 1)];
+    const focused = this.host.contains(document.activeElement);
     if (path === this.current && next) this.show(next);
     else if (path === this.current) this.select(null);
     else this.draw();
+    if (focused && !next) document.querySelector<HTMLElement>('#tree [tabindex="0"]')?.focus();
   }
 
   rename(from: string, to: string) {

@@ -1,5 +1,6 @@
 // The files as a tree: arrows move, Enter opens, F2 renames, Delete deletes; files can be dropped on it.
 import { $, el, icon } from "./dom";
+import { dropped } from "./drop";
 import type { FileEntry } from "./types";
 
 export type Node = { path: string; name: string; folder: boolean; level: number };
@@ -9,8 +10,9 @@ export type Acts = {
   create(path: string): void;
   folder(path: string): void;
   move(from: string, to: string): void;
-  remove(node: Node): void;
-  upload(files: File[], folder: string): void;
+  /** Whether it was removed: somebody was asked first. */
+  remove(node: Node): Promise<boolean>;
+  upload(files: [path: string, file: File][], folder: string): void;
 };
 
 const parent = (path: string) => path.slice(0, Math.max(path.lastIndexOf("/"), 0));
@@ -25,6 +27,8 @@ export class Tree {
   private conflicts = new Set<string>();
   private shown: Node[] = [];
   private at = "";
+  /** What the tree stands on as soon as the server has it: the new name of something moved. */
+  private want: string | null = null;
   private current: string | null = null;
 
   constructor(private readonly acts: Acts, private readonly writable: boolean) {
@@ -73,8 +77,11 @@ export class Tree {
     // Somebody writes a name just now: drawn when that is over.
     if (this.host.querySelector("input")) return;
     const focused = this.host.contains(document.activeElement);
+    const before = this.shown.findIndex((n) => n.path === this.at);
     this.shown = this.nodes();
-    if (!this.shown.some((n) => n.path === this.at)) this.at = this.shown[0]?.path ?? "";
+    if (this.want !== null && this.shown.some((n) => n.path === this.want)) [this.at, this.want] = [this.want, null];
+    // What was stood on is gone: its neighbour is next.
+    if (!this.shown.some((n) => n.path === this.at)) this.at = (this.shown[Math.min(before, this.shown.length - 1)] ?? this.shown[0])?.path ?? "";
     this.host.replaceChildren(...this.shown.map((n) => this.row(n)));
     if (focused) this.focus();
   }
@@ -148,7 +155,7 @@ export class Tree {
         else this.acts.open(n.path);
         break;
       case "F2": if (this.writable) this.rename(); break;
-      case "Delete": if (this.writable) this.acts.remove(n); break;
+      case "Delete": if (this.writable) void this.remove(n); break;
       default: {
         if (event.key.length !== 1) return;
         const rest = [...this.shown.slice(i + 1), ...this.shown.slice(0, i + 1)];
@@ -168,7 +175,30 @@ export class Tree {
     const n = this.node();
     const row = n && this.element(n.path);
     if (!n || !row) return;
-    this.field(row, n.path, (path) => path !== n.path && this.acts.move(n.path, path), n.path.length - n.name.length);
+    this.field(row, n.path, (path) => path !== n.path && this.move(n, path), n.path.length - n.name.length);
+  }
+
+  private empty(n: Node): boolean {
+    return n.folder && !this.files.some((f) => f.path.startsWith(`${n.path}/`));
+  }
+
+  private move(n: Node, to: string) {
+    this.want = to;
+    for (let up = parent(to); up; up = parent(up)) this.closed.delete(up);
+    // Empty folders are known here only.
+    for (const path of [...this.made]) {
+      if (path !== n.path && !path.startsWith(`${n.path}/`)) continue;
+      this.made.delete(path);
+      this.made.add(to + path.slice(n.path.length));
+    }
+    if (this.empty(n)) this.draw();
+    else this.acts.move(n.path, to);
+  }
+
+  private async remove(n: Node) {
+    if (!this.empty(n) && !(await this.acts.remove(n))) return;
+    for (const path of [...this.made]) if (path === n.path || path.startsWith(`${n.path}/`)) this.made.delete(path);
+    this.draw();
   }
 
   private add(folder: boolean) {
@@ -182,7 +212,7 @@ export class Tree {
     this.field(row, into ? `${into}/` : "", (path) => {
       if (!folder) return this.acts.create(path);
       this.made.add(path);
-      this.at = path;
+      this.want = path;
       this.acts.folder(path);
     });
   }
@@ -191,22 +221,22 @@ export class Tree {
   private field(row: HTMLElement, value: string, took: (path: string) => void, from = value.length) {
     const input = el("input", { value, "aria-label": "Path", spellcheck: "false", autocapitalize: "none" });
     let over = false;
-    const done = (take: boolean) => {
+    const done = (take: boolean, stay: boolean) => {
       // Taking the field away also blurs it.
       if (over) return;
       over = true;
       const path = input.value.trim().replace(/^\/+|\/+$/g, "");
       input.remove();
       this.draw();
+      if (stay) this.focus();
       if (take && path) took(path);
-      this.focus();
     };
     input.addEventListener("keydown", (event) => {
       event.stopPropagation();
-      if (event.key === "Enter") done(true);
-      if (event.key === "Escape") done(false);
+      if (event.key === "Enter" && !event.isComposing) done(true, true);
+      if (event.key === "Escape") done(false, true);
     });
-    input.addEventListener("blur", () => done(input.value !== value));
+    input.addEventListener("blur", () => done(input.value !== value, false));
     row.querySelector(".label")!.replaceChildren(input);
     input.focus();
     const dot = value.lastIndexOf(".");
@@ -220,13 +250,13 @@ export class Tree {
       folder: () => this.add(true),
       upload: () => picker.click(),
       rename: () => this.rename(),
-      remove: () => { const n = this.node(); if (n) this.acts.remove(n); },
+      remove: () => { const n = this.node(); if (n) void this.remove(n); },
     };
     for (const [name, run] of Object.entries(tools)) {
       document.querySelector(`#files [data-do="${name}"]`)!.addEventListener("click", run);
     }
     picker.addEventListener("change", () => {
-      this.acts.upload([...picker.files!], this.folder());
+      this.acts.upload([...picker.files!].map((file) => [file.name, file]), this.folder());
       picker.value = "";
     });
     const target = (event: DragEvent): string => {
@@ -237,15 +267,26 @@ export class Tree {
     this.host.addEventListener("dragstart", (event) => {
       event.dataTransfer!.setData("text/x-steady", (event.target as HTMLElement).dataset.path!);
     });
-    files.addEventListener("dragover", (event) => { event.preventDefault(); files.classList.add("over"); });
-    files.addEventListener("dragleave", () => files.classList.remove("over"));
-    files.addEventListener("drop", (event) => {
+    const over = (at: HTMLElement | null) => {
+      for (const e of files.querySelectorAll(".over")) e.classList.remove("over");
+      files.classList.toggle("over", at === files);
+      at?.classList.add("over");
+    };
+    files.addEventListener("dragover", (event) => {
       event.preventDefault();
-      files.classList.remove("over");
-      const from = event.dataTransfer!.getData("text/x-steady");
-      if (!from) return this.acts.upload([...event.dataTransfer!.files], target(event));
-      const to = join(target(event), from.split("/").at(-1)!);
-      if (to !== from && !to.startsWith(`${from}/`)) this.acts.move(from, to);
+      over(this.element(target(event)) ?? files);
+    });
+    files.addEventListener("dragleave", (event) => {
+      if (!files.contains(event.relatedTarget as globalThis.Node | null)) over(null);
+    });
+    files.addEventListener("drop", async (event) => {
+      event.preventDefault();
+      over(null);
+      const [folder, data] = [target(event), event.dataTransfer!];
+      const n = this.node(data.getData("text/x-steady"));
+      if (!n) return this.acts.upload(await dropped(data), folder);
+      const to = join(folder, n.name);
+      if (to !== n.path && !to.startsWith(`${n.path}/`)) this.move(n, to);
     });
   }
 }

@@ -17,6 +17,8 @@ function panelFor(form: HTMLFormElement): StLogs {
 
 async function send(form: HTMLFormElement) {
   const panel = panelFor(form);
+  // The buttons are about to be disabled, and the list they are in is drawn anew when it is over.
+  panel.querySelector<HTMLElement>(".log")?.focus();
   const buttons = document.querySelectorAll<HTMLButtonElement>("form[data-progress] button");
   for (const button of buttons) button.disabled = true;
   try {
@@ -33,7 +35,6 @@ async function send(form: HTMLFormElement) {
     if (e instanceof Refused && e.problem.hint) panel.add("steady", e.problem.hint);
   } finally {
     for (const button of buttons) button.disabled = false;
-    (document.activeElement as HTMLElement | null)?.blur();
   }
 }
 

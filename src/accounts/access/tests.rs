@@ -5,7 +5,7 @@ use crate::base::UserName;
 use crate::store::users::User;
 
 const PROJECT: i64 = 7;
-const ACTIONS: [Action; 4] = [Action::View, Action::Edit, Action::Deploy, Action::Manage];
+const ACTIONS: [Action; 5] = [Action::View, Action::Inspect, Action::Edit, Action::Deploy, Action::Manage];
 
 fn actor(admin: bool, via: Via) -> Actor {
     let name = UserName::parse("dev").unwrap();
@@ -50,21 +50,21 @@ fn the_table() {
     let elsewhere = by_token(false, &[Scope::Admin], Some(PROJECT + 1));
     let admin_read = by_token(true, &[Scope::Read], None);
     let admin_elsewhere = by_token(true, &[Scope::Admin], Some(PROJECT + 1));
-    // In each four: view, edit, deploy, manage.
+    // In each five: view, inspect, edit, deploy, manage.
     #[rustfmt::skip]
     let table: &[Row<'_>] = &[
-        ("stranger",        None,                   ["----", "----", "----", "----"], ["+fff", "+fff", "+fff", "+fff"]),
-        ("session",         Some(&session),         ["----", "+fff", "+++f", "++++"], ["+fff", "+fff", "+++f", "++++"]),
-        ("local",           Some(&local),           ["----", "+fff", "+++f", "++++"], ["+fff", "+fff", "+++f", "++++"]),
-        ("admin",           Some(&admin),           ["++++", "++++", "++++", "++++"], ["++++", "++++", "++++", "++++"]),
-        ("read token",      Some(&read),            ["----", "+fff", "+fff", "+fff"], ["+fff", "+fff", "+fff", "+fff"]),
-        ("write token",     Some(&write),           ["----", "+fff", "+++f", "+++f"], ["+fff", "+fff", "+++f", "+++f"]),
-        ("admin token",     Some(&full),            ["----", "+fff", "+++f", "++++"], ["+fff", "+fff", "+++f", "++++"]),
-        ("empty token",     Some(&none),            ["----", "----", "----", "----"], ["----", "----", "----", "----"]),
-        ("token, here",     Some(&here),            ["----", "+fff", "+++f", "+++f"], ["+fff", "+fff", "+++f", "+++f"]),
-        ("token, elsewhere", Some(&elsewhere),      ["----", "----", "----", "----"], ["----", "----", "----", "----"]),
-        ("admin's reading", Some(&admin_read),      ["+fff", "+fff", "+fff", "+fff"], ["+fff", "+fff", "+fff", "+fff"]),
-        ("admin's elsewhere", Some(&admin_elsewhere), ["----", "----", "----", "----"], ["----", "----", "----", "----"]),
+        ("stranger",        None,                   ["-----", "-----", "-----", "-----"], ["+ffff", "+ffff", "+ffff", "+ffff"]),
+        ("session",         Some(&session),         ["-----", "++fff", "++++f", "+++++"], ["+ffff", "++fff", "++++f", "+++++"]),
+        ("local",           Some(&local),           ["-----", "++fff", "++++f", "+++++"], ["+ffff", "++fff", "++++f", "+++++"]),
+        ("admin",           Some(&admin),           ["+++++", "+++++", "+++++", "+++++"], ["+++++", "+++++", "+++++", "+++++"]),
+        ("read token",      Some(&read),            ["-----", "++fff", "++fff", "++fff"], ["+ffff", "++fff", "++fff", "++fff"]),
+        ("write token",     Some(&write),           ["-----", "++fff", "++++f", "++++f"], ["+ffff", "++fff", "++++f", "++++f"]),
+        ("admin token",     Some(&full),            ["-----", "++fff", "++++f", "+++++"], ["+ffff", "++fff", "++++f", "+++++"]),
+        ("empty token",     Some(&none),            ["-----", "-----", "-----", "-----"], ["-----", "-----", "-----", "-----"]),
+        ("token, here",     Some(&here),            ["-----", "++fff", "++++f", "++++f"], ["+ffff", "++fff", "++++f", "++++f"]),
+        ("token, elsewhere", Some(&elsewhere),      ["-----", "-----", "-----", "-----"], ["-----", "-----", "-----", "-----"]),
+        ("admin's reading", Some(&admin_read),      ["++fff", "++fff", "++fff", "++fff"], ["++fff", "++fff", "++fff", "++fff"]),
+        ("admin's elsewhere", Some(&admin_elsewhere), ["-----", "-----", "-----", "-----"], ["-----", "-----", "-----", "-----"]),
     ];
     for (who, actor, private, public) in table {
         for (n, role) in [Nobody, Viewer, Deployer, Owner].into_iter().enumerate() {
@@ -149,6 +149,6 @@ proptest! {
         role in any_role(), public_code: bool, admin: bool, scopes in any_scopes(), bound in prop::option::of(6..9i64),
     ) {
         let seen = outcome(Some(&by_token(admin, &scopes, bound)), role, public_code);
-        prop_assert!(seen == "----" || seen.starts_with('+'), "{seen}");
+        prop_assert!(seen == "-----" || seen.starts_with('+'), "{seen}");
     }
 }

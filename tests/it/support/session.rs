@@ -37,6 +37,26 @@ impl Session {
     pub fn post(&self, path: &str, body: &Value) -> Request {
         self.request("POST", path).header("x-csrf-token", &self.csrf).json(body)
     }
+    /// A plain form, as a page without scripts sends it.
+    pub fn form(&self, path: &str, fields: &str) -> Reply {
+        self.request("POST", path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("{fields}&_csrf={}", self.csrf))
+            .send()
+    }
+    /// The same, by a browser that does not wait for the answer.
+    pub fn form_and_leave(&self, path: &str, fields: &str) {
+        let body = format!("{fields}&_csrf={}", self.csrf);
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncookie: {}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: {}\r\n\r\n{body}",
+            self.host,
+            self.cookie,
+            body.len()
+        );
+        let mut stream = super::http::connect(self.port).expect("connect");
+        std::io::Write::write_all(&mut stream, head.as_bytes()).expect("send");
+    }
     /// Without the forgery token: must be refused everywhere.
     pub fn forged(&self, path: &str, body: &Value) -> Reply {
         self.request("POST", path).json(body).send()
