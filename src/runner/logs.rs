@@ -144,7 +144,7 @@ impl Logs {
 
     /// The newest `n` requests, newest first.
     pub fn requests(&self, n: usize) -> Result<Vec<RequestLine>> {
-        self.write_requests();
+        self.write_requests_if_any();
         let _open = self.lock()?;
         let mut lines: Vec<RequestLine> = parse(&read_back(&self.0.dir, "requests", REQUEST_BYTES));
         lines.reverse();
@@ -212,6 +212,22 @@ impl Logs {
             Ok(Ok(())) => tracing::warn!(%dir, lost, "request lines lost: too many at once"),
             Ok(Err(error)) => tracing::warn!(%dir, %error, "request lines lost"),
             Err(error) => tracing::warn!(%dir, ?error, "request lines lost"),
+        }
+    }
+
+    /// Closes the files and gives the memory back, unless somebody follows. The next use opens them again.
+    pub(super) fn rest(&self) {
+        self.write_requests_if_any();
+        let mut guard = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if guard.as_ref().is_some_and(|open| open.follow.receiver_count() == 0) {
+            *guard = None;
+        }
+    }
+
+    fn write_requests_if_any(&self) {
+        let any = !self.waiting().bytes.is_empty();
+        if any {
+            self.write_requests();
         }
     }
 
@@ -324,6 +340,22 @@ mod tests {
         logs.write_requests();
         let other = Logs::new(dir.path(), 1 << 20, Clock::manual(5));
         assert_eq!(other.requests(9).expect("requests").len(), 4);
+    }
+
+    #[test]
+    fn resting_logs_go_on_where_they_were() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let logs = Logs::new(dir.path(), 1 << 20, Clock::manual(5));
+        logs.remark("v1", "one");
+        assert!(logs.request(&line(200, "/")));
+        logs.rest();
+        assert!(logs.0.open.lock().expect("lock").is_none() && logs.waiting().bytes.is_empty());
+        let mut follower = logs.follow();
+        logs.rest();
+        logs.remark("v1", "two");
+        assert_eq!(follower.try_recv().map(|line| line.seq), Ok(1), "a followed log is not closed");
+        assert_eq!(texts(&logs.tail(9, None).expect("tail")), ["one", "two"]);
+        assert_eq!(logs.requests(9).expect("requests").len(), 1);
     }
 
     #[test]

@@ -314,6 +314,14 @@ impl Runner {
     pub fn logs(&self, key: &AppKey) -> Option<Logs> {
         self.0.get(key).map(|app| app.logs().clone())
     }
+    /// Closes the logs of apps without a process: of a sleeping one only the map entry stays. Now and then.
+    pub fn rest(&self) {
+        for app in self.0.all() {
+            if matches!(app.phase(), supervisor::Phase::Asleep) {
+                app.logs().rest();
+            }
+        }
+    }
     /// Called by the proxy when a response has ended. Written a moment later, off the requests' threads.
     pub fn record(&self, key: &AppKey, line: RequestLine) {
         let Some(app) = self.0.get(key) else { return };

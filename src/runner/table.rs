@@ -23,7 +23,7 @@ struct Known {
     apps: HashMap<AppKey, Arc<App>>,
     /// Trials: not in the table, but to be stopped with the rest.
     outside: Vec<Weak<App>>,
-    /// One writer per log folder, whoever writes there.
+    /// One writer per log folder, whoever writes there; of apps in the table.
     logs: HashMap<PathBuf, Logs>,
 }
 
@@ -59,7 +59,8 @@ impl Table {
     pub fn insert(&self, spec: LaunchSpec) -> Arc<App> {
         let mut known = self.lock();
         let key = spec.key.clone();
-        let app = self.make(&mut known, spec);
+        let logs = known.logs.entry(spec.logs.clone()).or_insert_with(|| self.logs(&spec)).clone();
+        let app = App::new(self.common.clone(), spec, logs);
         known.apps.insert(key, app.clone());
         app
     }
@@ -69,16 +70,16 @@ impl Table {
         let n = self.common.counter.fetch_add(1, Ordering::Relaxed);
         let mut known = self.lock();
         let key = AppKey(format!("{}-trial{n}", spec.key.0));
-        let app = self.make(&mut known, LaunchSpec { key, ..spec });
+        // A trial's own logs are forgotten with it: they hold open files.
+        let logs = known.logs.get(&spec.logs).cloned().unwrap_or_else(|| self.logs(&spec));
+        let app = App::new(self.common.clone(), LaunchSpec { key, ..spec }, logs);
         known.outside.retain(|w| w.strong_count() > 0);
         known.outside.push(Arc::downgrade(&app));
         app
     }
 
-    fn make(&self, known: &mut Known, spec: LaunchSpec) -> Arc<App> {
-        let fresh = || Logs::new(&spec.logs, spec.limits.log_bytes, self.common.clock.clone());
-        let logs = known.logs.entry(spec.logs.clone()).or_insert_with(fresh).clone();
-        App::new(self.common.clone(), spec, logs)
+    fn logs(&self, spec: &LaunchSpec) -> Logs {
+        Logs::new(&spec.logs, spec.limits.log_bytes, self.common.clock.clone())
     }
 
     pub fn all(&self) -> Vec<Arc<App>> {

@@ -158,7 +158,8 @@ impl Server {
         let address_file = self.dir.root().join("address");
         write_atomic(&address_file, self.address.to_string().as_bytes(), 0o644)
             .internal("while writing the address")?;
-        self.tasks.spawn("sweep", sweep(self.apps.clone(), self.accounts.clone(), self.tasks.clone()));
+        self.tasks
+            .spawn("sweep", sweep(self.apps.clone(), self.accounts.clone(), self.runner.clone(), self.tasks.clone()));
         let deadline = Duration::from_secs(self.config.drain_seconds);
         let stop = async {
             stop.await;
@@ -176,13 +177,15 @@ impl Server {
 }
 
 /// Steady's own timed work, once a minute.
-async fn sweep(apps: Apps, accounts: Accounts, tasks: Tasks) {
+async fn sweep(apps: Apps, accounts: Accounts, runner: Runner, tasks: Tasks) {
     let stopping = tasks.stopping();
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
             () = tokio::time::sleep(SWEEP_EVERY) => {}
         }
+        let resting = runner.clone();
+        let _ = tokio::task::spawn_blocking(move || resting.rest()).await;
         let swept = async {
             apps.sweep().await?;
             accounts.sweep()
