@@ -1,7 +1,8 @@
 // The same editor on a phone, in the dark: one pane at a time.
-import { PASSWORD, assert, check, curl, inspect, open, retype, until } from "./lib.mjs";
+import { PASSWORD, assert, check, curl, inspect, open, owner, retype, until } from "./lib.mjs";
 
 export async function phone(steady, browser) {
+  if (!steady.owned) await (await owner(steady, browser)).context().close();
   const page = await open(browser, { width: 390, height: 844, dark: true, phone: true });
   await page.goto(steady.url);
   await inspect(page, "welcome");
