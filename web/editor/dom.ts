@@ -28,6 +28,8 @@ export function icon(name: string): SVGSVGElement {
   return svg;
 }
 
+let asked = 0;
+
 /** Asks before something that cannot be undone with a key. */
 export function ask(title: string, text: string, yes: string): Promise<boolean> {
   const box = $<HTMLDialogElement>("ask");
@@ -36,8 +38,15 @@ export function ask(title: string, text: string, yes: string): Promise<boolean> 
   $("ask-yes").textContent = yes;
   box.returnValue = "";
   box.showModal();
+  const turn = ++asked;
   return new Promise((answer) => {
-    box.addEventListener("close", () => answer(box.returnValue === "yes"), { once: true });
+    const closed = () => {
+      // The event of the question before comes late: this one may be open already.
+      if (turn === asked && box.open) return;
+      box.removeEventListener("close", closed);
+      answer(turn === asked && box.returnValue === "yes");
+    };
+    box.addEventListener("close", closed);
   });
 }
 
