@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::plan::Plan;
 use super::view::{AppStatus, DeployView, ProjectSummary};
 use super::{Apps, Project};
 use crate::accounts::{Actor, Via};
@@ -12,7 +13,7 @@ use crate::base::task::blocking;
 use crate::base::{Clock, Error, Result};
 use crate::git;
 use crate::runner::logs::Logs;
-use crate::runner::{AppKey, State};
+use crate::runner::{AppKey, State, Status};
 use crate::store::deploys::DeployRow;
 use crate::store::{apps, deploys, projects};
 
@@ -60,11 +61,11 @@ impl Apps {
     fn summary(&self, project: &Project) -> Result<ProjectSummary> {
         let live = self.live(project.app)?;
         let newest = self.store().read(|db| deploys::list(db, project.app, 1))?.pop();
-        let state = self.runner().status(&AppKey::app(project.app)).map_or(State::Asleep, |s| s.state);
+        let process = self.runner().status(&AppKey::app(project.app));
         Ok(ProjectSummary {
             path: project.path.clone(),
             url: self.url(project.host.as_str()),
-            state,
+            state: state_of(live.as_ref().map(|(_, _, plan)| plan), process.as_ref()).to_owned(),
             version: live.as_ref().map(|(_, version, _)| format!("v{}", version.number)),
             deployed: live.as_ref().and_then(|(deploy, ..)| deploy.finished),
             failing: newest.is_some_and(|deploy| deploy.state == "failed"),
@@ -77,12 +78,7 @@ impl Apps {
         let app = self.store().read(|db| apps::by_id(db, project.app))?;
         let live = self.live(project.app)?;
         let process = self.runner().status(&AppKey::app(project.app));
-        let state = match (&live, &process) {
-            (None, _) => "not deployed".to_owned(),
-            (Some((_, _, plan)), _) if plan.is_static() => "static".to_owned(),
-            (_, None) => "asleep".to_owned(),
-            (_, Some(status)) => state_word(status.state).to_owned(),
-        };
+        let state = state_of(live.as_ref().map(|(_, _, plan)| plan), process.as_ref()).to_owned();
         let options = self.options();
         let (confinement, confinement_note) = self.runner().confinement();
         let idle = live.as_ref().map_or(Some(options.idle.as_secs()), |(_, _, plan)| match plan.always_on {
@@ -162,6 +158,16 @@ impl Apps {
             Error::conflict(format!("{} has no log yet: it was never deployed", project.path))
                 .hint("Deploy it; the log begins with its first start.")
         })
+    }
+}
+
+/// The one word for what an app is doing, the same in lists and on its page.
+fn state_of(live: Option<&Plan>, process: Option<&Status>) -> &'static str {
+    match (live, process) {
+        (None, _) => "not deployed",
+        (Some(plan), _) if plan.is_static() => "static",
+        (_, None) => "asleep",
+        (_, Some(status)) => state_word(status.state),
     }
 }
 

@@ -2,13 +2,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Millis, ProjectPath};
-use crate::runner::{State, Status};
+use crate::runner::Status;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProjectSummary {
     pub path: ProjectPath,
     pub url: String,
-    pub state: State,
+    /// The same words as in [`AppStatus`].
+    pub state: String,
     /// `v12`; `None` before the first deploy.
     pub version: Option<String>,
     pub deployed: Option<Millis>,

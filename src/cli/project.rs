@@ -51,7 +51,7 @@ pub fn list(all: bool, global: &Global) -> Done {
         out::note("No projects yet. Make one with `steady create NAME`, or `steady deploy --app USER/NAME`.");
     }
     let row = |one: &ProjectSummary| {
-        let state = format!("{:?}", one.state).to_lowercase();
+        let state = one.state.clone();
         let note = if one.failing { " (last deploy failed)" } else { "" };
         vec![
             one.path.to_string(),

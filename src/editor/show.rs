@@ -2,7 +2,6 @@
 use std::borrow::Borrow;
 
 use crate::base::{Error, Kind, Millis};
-use crate::runner::State;
 
 /// `1.2 MB`: powers of 1000, as disks are sold.
 pub fn bytes(n: impl Borrow<u64>) -> String {
@@ -80,17 +79,6 @@ pub fn clock(at: impl Borrow<Millis>) -> String {
 /// The first ten characters of a commit id.
 pub fn short(id: &str) -> &str {
     id.get(..10).unwrap_or(id)
-}
-
-pub fn state(of: impl Borrow<State>) -> &'static str {
-    match of.borrow() {
-        State::Asleep => "asleep",
-        State::Starting => "starting",
-        State::Ready => "ready",
-        State::Draining => "draining",
-        State::Crashed => "crashed",
-        State::Paused => "paused",
-    }
 }
 
 /// The value below which this part of them lies; of a short list, the nearest one.
