@@ -75,7 +75,16 @@ impl Apps {
             DeployFrom::Files { files, message } => {
                 let lock = self.repos().lock_async(project.id).await;
                 let (commit, main) = self.commit_files(who, project, files, &message)?;
-                self.deploy_onto_main(project, intent(commit, message, true), main, progress, &lock).await
+                let outcome =
+                    self.deploy_onto_main(project, intent(commit, message, true), main, progress, &lock).await;
+                match outcome {
+                    Err(error) if main != Some(commit) && self.keep_as_draft(who, project, commit, main)? => {
+                        let kept = "The files are kept as your draft in the editor.";
+                        let hint = error.hint.as_ref().map_or_else(|| kept.to_owned(), |h| format!("{h}\n{kept}"));
+                        Err(error.hint(hint))
+                    }
+                    outcome => outcome,
+                }
             }
         }
     }

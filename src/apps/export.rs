@@ -11,11 +11,14 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 
 use super::draft::CopyHow;
+use super::plan::{self, Plan, Run};
+use super::prepare::look;
 use super::record::Recorder;
 use super::{Apps, Project};
 use crate::base::clock::rfc3339;
 use crate::base::{Error, Kind, Progress, Result, ResultExt as _, UserName};
 use crate::git::{CheckoutLimits, Oid};
+use crate::runner::Entry;
 
 /// An export that leaves data out is none.
 const WHOLE: CopyHow = CopyHow { limit: 32 << 30, timeout: Duration::from_secs(3600), whole: true };
@@ -64,37 +67,62 @@ impl Apps {
             Some((deploy, ..)) => Some(Oid::from_str(&deploy.commit).internal("while reading a commit id")?),
             None => self.repos().open(project.id)?.branch("main")?,
         };
-        let manifest = json!({
+        let mut manifest = json!({
             "steady": env!("CARGO_PKG_VERSION"),
             "project": project.path,
             "commit": commit.map(|c| c.to_string()),
             "exported": rfc3339(self.clock().now()),
             "environment": self.env_names(project)?.into_iter().map(|v| v.name).collect::<Vec<_>>(),
-            "run": "bun install && bun run .",
-            "restore_git": "git init is not needed: .git is here; `git reset` shows the code as committed",
         });
+        let plan = live.map(|(_, _, plan)| plan);
         let (repos, project) = (self.repos().clone(), project.clone());
         let work = move || {
             let _place = place;
             let code = scratch.path().join("code");
             crate::base::fs::make_dir(&code, 0o700).internal("while exporting")?;
+            let index = scratch.path().join("index");
             if let Some(commit) = commit {
-                repos.open(project.id)?.checkout(commit, &code, LIMITS)?;
+                let repo = repos.open(project.id)?;
+                repo.checkout(commit, &code, LIMITS)?;
+                // The archive's HEAD is main, which a rollback leaves ahead of what is live.
+                repo.write_checkout_index(repo.branch("main")?.unwrap_or(commit), &index)?;
             }
+            manifest["run"] = json!(run_command(&code, plan)?);
             let manifest = serde_json::to_vec_pretty(&manifest).internal("while exporting")?;
-            write_archive(out, project.path.project.as_str(), &code, &home, &repos.path(project.id), &manifest)
+            write_archive(out, project.path.project.as_str(), &code, &home, &repos.path(project.id), &index, &manifest)
                 .internal("while writing the export")
         };
         tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("while exporting").because(e))?
     }
 }
 
+/// What a person types in the unpacked folder.
+fn run_command(code: &Path, live: Option<Plan>) -> Result<String> {
+    let look = look(code)?;
+    let needs = plan::needs(&look.files()).unwrap_or_default();
+    let mut steps = Vec::new();
+    if needs.install {
+        steps.push("bun install".to_owned());
+    }
+    steps.extend(needs.build.map(|script| format!("bun run {script}")));
+    let found = live.or_else(|| plan::plan(&look.files()).ok()).map(|plan| plan.run);
+    steps.push(match found {
+        Some(Run::Process(Entry::Module { path })) => format!("bun {path}"),
+        Some(Run::Process(Entry::Script { name })) => format!("bun run {name}"),
+        Some(Run::Static { root }) => format!("bun {}", Path::new(".").join(root).join("index.html").display()),
+        None => "bun .".to_owned(),
+    });
+    Ok(steps.join(" && "))
+}
+
+#[allow(clippy::too_many_arguments)]
 fn write_archive(
     out: Box<dyn Write + Send>,
     top: &str,
     code: &Path,
     home: &Path,
     repo: &Path,
+    index: &Path,
     manifest: &[u8],
 ) -> std::io::Result<()> {
     let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::default()));
@@ -107,6 +135,10 @@ fn write_archive(
     append_plain(&mut tar, home, top)?;
     let git = top.join(".git");
     append_bytes(&mut tar, &git.join("HEAD"), b"ref: refs/heads/main\n")?;
+    if index.is_file() {
+        tar.append_path_with_name(index, git.join("index"))?;
+    }
+    append_bytes(&mut tar, &git.join("info/exclude"), b"steady-export.json\n")?;
     let packed = fs::read_to_string(repo.join("packed-refs")).unwrap_or_default();
     append_bytes(&mut tar, &git.join("packed-refs"), public_refs(&packed).as_bytes())?;
     append_bytes(&mut tar, &git.join("config"), b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n")?;

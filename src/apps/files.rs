@@ -185,6 +185,19 @@ impl Apps {
         Ok((repo.commit(tree, &parents, &self.identity(who), &clean(message))?, main))
     }
 
+    /// Files that did not go live are not lost: they become the author's draft, unless there is one already,
+    /// which is worth more. Says whether they did.
+    pub(super) fn keep_as_draft(&self, who: &Actor, project: &Project, files: Oid, main: Option<Oid>) -> Result<bool> {
+        let repo = self.repos().open(project.id)?;
+        if repo.draft(who.user.id)?.is_some() {
+            return Ok(false);
+        }
+        let parents: Vec<Oid> = main.into_iter().collect();
+        let commit = repo.commit(repo.tree_of(files)?, &parents, &self.identity(who), DRAFT)?;
+        repo.set_ref(&draft_ref(who), None, Some(commit), "not deployed")?;
+        Ok(true)
+    }
+
     /// After its files went onto main.
     pub(super) fn drop_draft_ref(&self, who: &Actor, project: &Project) -> Result<()> {
         let repo = self.repos().open(project.id)?;

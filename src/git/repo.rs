@@ -68,6 +68,15 @@ impl Repo {
         Ok(String::from_utf8_lossy(self.find_commit(commit)?.message_bytes()).into_owned())
     }
 
+    /// Writes to `path` the index of a clean checkout of `commit`, for a copy of this repository that gets a
+    /// work tree.
+    pub fn write_checkout_index(&self, commit: Oid, path: &Path) -> Result<()> {
+        let tree = self.find_commit(commit)?.tree().internal("while reading a tree")?;
+        let mut index = git2::Index::open(path).internal("while beginning an index")?;
+        index.read_tree(&tree).internal("while filling an index")?;
+        index.write().internal("while writing an index")
+    }
+
     /// `from` and its ancestors, newest first.
     pub fn log(&self, from: Oid, limit: usize) -> Result<Vec<CommitInfo>> {
         let mut walk = self.git.revwalk().internal("while reading history")?;

@@ -87,6 +87,8 @@ impl Base {
         }
         default(&mut env, "PORT", PORT);
         default(&mut env, "NODE_ENV", "production");
+        // Bun's cache of transpiled modules gains nothing measurable and would count as the app's data.
+        default(&mut env, "BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0");
         default(&mut env, "HOME", &text(&home));
         self.surroundings(options, &mut env, &bun);
         set(&mut env, "DATA_DIR", text(&home.join("data")));

@@ -208,12 +208,34 @@ fn an_export_runs_under_plain_bun() {
     let head = output_within(git_command().current_dir(&root).args(["rev-parse", "HEAD"]), None);
     assert_eq!(ok(&head, "git in the export").trim(), work.head());
     ok(&output_within(git_command().current_dir(&root).args(["fsck", "--strict"]), None), "git fsck in the export");
+    let status = output_within(git_command().current_dir(&root).args(["status", "--porcelain"]), None);
+    let status = ok(&status, "git status in the export");
+    assert!(status.lines().all(|line| line.starts_with("??")), "only data is new to git: {status}");
+    assert!(!status.contains("steady-export.json") && !status.contains(".bun"), "{status}");
+    let manifest = std::fs::read(root.join("steady-export.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("JSON");
+    assert_eq!(manifest["run"], "bun index.ts");
 
     let bun = Path::new(env!("CARGO_MANIFEST_DIR")).join("node_modules/.bin/bun");
     let script = r#"const app = (await import(process.cwd() + "/index.ts")).default;
         console.log(await (await app.fetch(new Request("http://x/count"))).text());"#;
     let ran = output_within(Command::new(bun).current_dir(&root).args(["-e", script]), None);
     assert_eq!(ok(&ran, "bun in the export").trim(), r#"{"count":3}"#);
+}
+
+#[test]
+fn a_first_deploy_that_fails_keeps_its_files_as_a_draft() {
+    let steady = Steady::start();
+    let session = crate::support::Session::sign_in(&steady, "dev");
+    let dir = folder(&steady, "crash", &[("index.ts", "throw new Error('no start');"), ("lib/a.ts", "export {};")]);
+    let refused = steady.cli(&["deploy", "--app", "dev/crash", &dir]);
+    assert_eq!(refused.status.code(), Some(5), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("kept as your draft"), "{}", text(&refused.stderr));
+    let draft = session.workspace("crash");
+    let paths: Vec<&str> =
+        draft["files"].as_array().expect("files").iter().filter_map(|file| file["path"].as_str()).collect();
+    assert_eq!(paths, ["index.ts", "lib/a.ts"]);
+    assert_eq!(steady.status("crash")["state"], "not deployed");
 }
 
 #[test]
