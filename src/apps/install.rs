@@ -1,4 +1,4 @@
-//! `bun install` and build scripts: in the jail, as the app's own uid, network for packages only by need.
+//! `bun install` and build scripts: in the jail, as a uid of their own, network for packages only by need.
 //! What was installed is kept by what was asked for, so that the next version starts from hard links.
 use std::fs;
 use std::io::Read as _;
@@ -72,7 +72,7 @@ impl Apps {
         what: &str,
         progress: &Progress,
     ) -> Result<()> {
-        let uid_offset = super::launch::app_uid(app)?;
+        let uid_offset = super::launch::build_uid(app)?;
         let owner = self.options().uid_base.map(|base| base + uid_offset);
         chown_tree(code, owner).internal("while handing the folder to the build")?;
         let limits = self.options().limits;

@@ -13,7 +13,8 @@ use crate::store::deploys::{DeployRow, VersionRow};
 use crate::store::drafts::DraftRow;
 use crate::store::{apps, env};
 
-/// Apps have even uids, drafts odd ones: none is ever used for another. Ids are never reused.
+/// Uids come in fours: the app's own, a draft's, that of installs and builds. None is ever used for another,
+/// so that what runs cannot reach into what is being built. Ids are never reused.
 pub(super) fn app_uid(app: i64) -> Result<u32> {
     uid(app, 0)
 }
@@ -22,8 +23,12 @@ pub(super) fn draft_uid(draft: i64) -> Result<u32> {
     uid(draft, 1)
 }
 
-fn uid(id: i64, odd: i64) -> Result<u32> {
-    u32::try_from(id * 2 + odd)
+pub(super) fn build_uid(app: i64) -> Result<u32> {
+    uid(app, 2)
+}
+
+fn uid(id: i64, kind: i64) -> Result<u32> {
+    u32::try_from(id * 4 + kind)
         .ok()
         .filter(|uid| *uid < 1_000_000)
         .ok_or_else(|| Error::internal("this server has given out all its uids"))

@@ -80,3 +80,20 @@ fn folders_without_end_do_not_end_the_server() {
     steady.restart();
     assert_eq!(steady.get("other", "/").ok(), "hello\n");
 }
+
+#[test]
+fn what_runs_and_what_is_built_are_different_users() {
+    let steady = Steady::start();
+    let package = r#"{ "scripts": { "build": "bun build.ts" } }"#;
+    let build = r#"await Bun.write("uid.txt", String(process.getuid!()));"#;
+    let index = r#"const built = await Bun.file("uid.txt").text();
+        export default { fetch: () => Response.json({ built, runs: String(process.getuid!()) }) };"#;
+    steady.push_new("users", &[("package.json", package), ("build.ts", build), ("index.ts", index)]);
+    let seen: serde_json::Value = serde_json::from_str(&steady.get("users", "/").ok()).expect("JSON");
+    if rustix::process::geteuid().is_root() {
+        assert_ne!(seen["built"], seen["runs"], "the live app could reach into its next version's build");
+        assert_ne!(seen["runs"], "0");
+    } else {
+        assert_eq!(seen["built"], seen["runs"], "without root there is one user");
+    }
+}
