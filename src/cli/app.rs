@@ -49,21 +49,21 @@ fn show(status: &AppStatus, global: &Global) -> Done {
     }
     fields.push(("environment", out::clean(&status.env_names.join(", "))));
     fields.push(("confinement", out::clean(&status.confinement)));
-    if let Some(process) = &status.process {
+    if let Some(process) = status.process.as_ref().filter(|_| has_process(&status.state)) {
         let memory = process.memory.map_or_else(none, out::bytes);
         fields.push(("memory", memory));
         let starts = out::count(process.cold_starts, "cold start", "cold starts");
         fields.push(("requests", format!("{} ({starts})", process.requests)));
         if let Some(crash) = &process.last_crash {
             let ending = out::clean(&crash.ending);
-            let times = out::count(process.crashes.into(), "time", "times");
+            let times = out::count(process.crashes, "time", "times");
             fields.push(("crashed", format!("{times}, last {} UTC: {ending}", out::time(crash.at))));
         }
     }
     out::fields(&fields)
 }
 
-/// Limits are of a process: what is only files, or nothing yet, has none to limit.
+/// Limits, memory and starts are of a process: what is only files, or nothing yet, has none.
 fn has_process(state: &str) -> bool {
     !matches!(state, "static" | "not deployed")
 }
