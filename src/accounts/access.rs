@@ -80,7 +80,11 @@ pub fn check(actor: Option<&Actor>, standing: Standing, action: Action) -> Resul
     if !stranger && role < needed(action) {
         return Err(Error::new(
             Kind::Forbidden,
-            format!("you are a {role} of this project, and only a {} may do that", needed(action)),
+            format!(
+                "you are {} of this project, and only {} may do that",
+                role.with_article(),
+                needed(action).with_article()
+            ),
         )
         .hint("Ask an owner of the project for a higher role."));
     }
@@ -132,6 +136,14 @@ impl Scope {
 
     fn covers(self, other: Self) -> bool {
         self as u8 >= other as u8
+    }
+}
+
+impl Role {
+    /// `a viewer`, `an owner`.
+    fn with_article(self) -> String {
+        let article = if self == Self::Owner { "an" } else { "a" };
+        format!("{article} {self}")
     }
 }
 

@@ -18,7 +18,7 @@ impl Accounts {
     pub fn token(&self, presented: &str) -> Result<Actor> {
         let wrong = || {
             Error::new(Kind::Unauthorized, "the token is unknown, revoked or expired")
-                .hint("Make a new one in your settings, or on the server with `steady token add`.")
+                .hint("Make a new one on your Account page, or on the server with `steady token add`.")
         };
         let random = presented.strip_prefix(TOKEN_PREFIX).ok_or_else(wrong)?;
         if random.len() != TOKEN_CHARS {

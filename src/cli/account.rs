@@ -1,5 +1,5 @@
 //! Signing in to a server, out of it, and for git.
-use std::io::Read as _;
+use std::io::{BufRead, IsTerminal as _, Read as _};
 
 use super::args::Global;
 use super::client::Client;
@@ -10,7 +10,7 @@ use super::{local, out};
 use crate::api::wire::Me;
 use crate::base::Secret;
 
-pub fn login(server: Option<&str>, global: &Global) -> Done {
+pub fn login(server: Option<&str>, token_stdin: bool, global: &Global) -> Done {
     let mut saved = Saved::load()?;
     let given = server.or(global.url.as_deref()).or(saved.current.as_deref());
     let url =
@@ -18,11 +18,13 @@ pub fn login(server: Option<&str>, global: &Global) -> Done {
     if is_open_wire(&url) {
         out::note(&format!("note: {url} is not encrypted: whoever is on the way can read the token"));
     }
-    let token = match global.token.as_ref().filter(|token| !token.trim().is_empty()) {
+    let given = global.token.as_ref().filter(|token| !token_stdin && !token.trim().is_empty());
+    let token = match given {
         Some(token) => Secret::new(token.clone()),
+        None if !std::io::stdin().is_terminal() => piped(std::io::stdin().lock())?,
         None => {
-            out::note(&format!("Make a token on your account page at {url}, and paste it here."));
-            local::ask("Token: ", "--token or STEADY_TOKEN")?
+            out::note(&format!("Make a token on your Account page at {url}, and paste it here."));
+            local::ask("Token: ", "--token-stdin or STEADY_TOKEN")?
         }
     };
     let token = Secret::new(token.expose().trim().to_owned());
@@ -36,6 +38,16 @@ pub fn login(server: Option<&str>, global: &Global) -> Done {
     out::line(&out::clean(&format!("Signed in to {url} as {}", me.user)))
 }
 
+/// The token on the first line of what is piped in. Errors: there is none.
+fn piped(input: impl BufRead) -> Done<Secret<String>> {
+    let token = local::secret_line(input)?;
+    if token.expose().trim().is_empty() {
+        return Err(Fail::usage("there is no token on standard input")
+            .hint("Pipe one in, set STEADY_TOKEN, or sign in on a terminal, which asks for it."));
+    }
+    Ok(token)
+}
+
 pub fn logout(global: &Global) -> Done {
     let mut saved = Saved::load()?;
     let given = global.url.clone().or_else(|| saved.current.clone());
@@ -47,7 +59,7 @@ pub fn logout(global: &Global) -> Done {
         saved.current = saved.servers.keys().next().cloned();
     }
     saved.store()?;
-    out::note(&format!("Forgot the token for {url}. It is still good until it is revoked on your account page."));
+    out::note(&format!("Forgot the token for {url}. It is still good until it is revoked on your Account page."));
     Ok(())
 }
 
@@ -103,6 +115,15 @@ fn asked_server(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_read_from_a_pipe() {
+        assert_eq!(piped(&b"steady_x\r\nmore\n"[..]).unwrap().expose(), "steady_x");
+        assert_eq!(piped(&b"steady_x"[..]).unwrap().expose(), "steady_x");
+        for nothing in [&b""[..], b"\n", b" \nsteady_x\n"] {
+            assert_eq!(piped(nothing).unwrap_err().code, super::super::fail::USAGE);
+        }
+    }
 
     #[test]
     fn git_is_answered_by_protocol_and_host() {

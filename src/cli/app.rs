@@ -43,20 +43,29 @@ fn show(status: &AppStatus, global: &Global) -> Done {
         ("data", out::bytes(status.data_bytes)),
         ("code", out::bytes(status.code_bytes)),
         ("repository", out::bytes(status.repo_bytes)),
-        ("limits", limits(status)),
-        ("environment", out::clean(&status.env_names.join(", "))),
-        ("confinement", out::clean(&status.confinement)),
     ];
-    if let Some(process) = &status.process {
+    if has_process(&status.state) {
+        fields.push(("limits", limits(status)));
+    }
+    fields.push(("environment", out::clean(&status.env_names.join(", "))));
+    fields.push(("confinement", out::clean(&status.confinement)));
+    if let Some(process) = status.process.as_ref().filter(|_| has_process(&status.state)) {
         let memory = process.memory.map_or_else(none, out::bytes);
         fields.push(("memory", memory));
-        fields.push(("requests", format!("{} ({} cold starts)", process.requests, process.cold_starts)));
+        let starts = out::count(process.cold_starts, "cold start", "cold starts");
+        fields.push(("requests", format!("{} ({starts})", process.requests)));
         if let Some(crash) = &process.last_crash {
             let ending = out::clean(&crash.ending);
-            fields.push(("crashed", format!("{} times, last {} UTC: {ending}", process.crashes, out::time(crash.at))));
+            let times = out::count(process.crashes, "time", "times");
+            fields.push(("crashed", format!("{times}, last {} UTC: {ending}", out::time(crash.at))));
         }
     }
     out::fields(&fields)
+}
+
+/// Limits, memory and starts are of a process: what is only files, or nothing yet, has none.
+fn has_process(state: &str) -> bool {
+    !matches!(state, "static" | "not deployed")
 }
 
 fn limits(status: &AppStatus) -> String {

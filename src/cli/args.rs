@@ -59,10 +59,13 @@ pub enum Command {
     #[command(subcommand)]
     Token(token::Verb),
 
-    /// Sign in to a server: asks for a token and keeps it
+    /// Sign in to a server: asks for a token, or reads it from a pipe, and keeps it
     Login {
         /// The server, such as http://localhost:8080
         server: Option<String>,
+        /// Read the token from standard input, whatever STEADY_TOKEN says
+        #[arg(long)]
+        token_stdin: bool,
     },
     /// Forget the token of a server
     Logout,

@@ -34,13 +34,19 @@ fn folder(session: &Session, project: &ProjectPath, dir: &std::path::Path, deplo
     }
     ensure(session, project, deploy.no_create)?;
     let (files, sent) = (bundle.files, bundle.archive.len() as u64);
-    out::note(&format!("Sending {files} files, {} ({} compressed)", out::bytes(bundle.bytes), out::bytes(sent)));
+    out::note(&sending(files, bundle.bytes, sent));
     let message = deploy.message.as_deref().unwrap_or("Deploy a folder");
     let path = of(project, &format!("/deploys?message={}", encode(message)));
     let mut body = Counted { reader: &bundle.archive[..], bar: bar(Some(sent), "upload") };
     let response = session.client.upload(&path, "application/gzip", &mut body, sent);
     body.bar.finish_and_clear();
     watch(response?.into_body())
+}
+
+/// A small folder's archive is larger than the folder: then its size says nothing.
+fn sending(files: usize, bytes: u64, sent: u64) -> String {
+    let compressed = if sent < bytes { format!(" ({} compressed)", out::bytes(sent)) } else { String::new() };
+    format!("Sending {}, {}{compressed}", out::count(files as u64, "file", "files"), out::bytes(bytes))
 }
 
 /// Makes the project when it is the caller's own and not there yet, as a push would.
@@ -85,12 +91,11 @@ pub fn list(app: &App, n: usize, global: &Global) -> Done {
         return out::json(&all);
     }
     let row = |deploy: &DeployView| {
-        let state = if deploy.current { format!("{}, current", deploy.state) } else { deploy.state.clone() };
         let said = deploy.error.as_ref().filter(|_| deploy.state == "failed").unwrap_or(&deploy.message);
         vec![
             deploy.number.to_string(),
             out::clean(deploy.version.as_deref().unwrap_or("-")),
-            if deploy.current { out::paint(32, &out::clean(&state)) } else { out::state(&state) },
+            out::state(standing(deploy)),
             out::clean(deploy.commit.get(..10).unwrap_or(&deploy.commit)),
             out::time(deploy.started),
             out::clean(&format!("{} ({})", deploy.who, deploy.why)),
@@ -99,4 +104,36 @@ pub fn list(app: &App, n: usize, global: &Global) -> Done {
     };
     let rows: Vec<_> = all.iter().map(row).collect();
     out::table(&["N", "VERSION", "STATE", "COMMIT", "WHEN (UTC)", "WHO", "WHAT"], &rows)
+}
+
+/// Only one deploy is what visitors get now; the others that went live were so once.
+fn standing(deploy: &DeployView) -> &str {
+    if deploy.state == "live" && !deploy.current { "was live" } else { &deploy.state }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_current_deploy_is_live() {
+        let said = |state: &str, current| {
+            let deploy = serde_json::json!({
+                "number": 3, "version": "v3", "commit": "c", "message": "m", "who": "dev", "why": "cli",
+                "state": state, "current": current, "error": null, "stages": [], "started": 0, "finished": 1,
+                "url": "http://hello.localhost:8080",
+            });
+            standing(&serde_json::from_value(deploy).unwrap()).to_owned()
+        };
+        assert_eq!(said("live", true), "live");
+        assert_eq!(said("live", false), "was live");
+        assert_eq!(said("failed", false), "failed");
+        assert_eq!(said("running", false), "running");
+    }
+
+    #[test]
+    fn what_is_sent_is_told_in_plain_numbers() {
+        assert_eq!(sending(1, 65, 181), "Sending 1 file, 65 B");
+        assert_eq!(sending(2, 4096, 1024), "Sending 2 files, 4 KiB (1 KiB compressed)");
+    }
 }

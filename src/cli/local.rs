@@ -1,5 +1,5 @@
 //! Commands on the server's own machine: they act on its data folder, with the server running or not.
-use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{BufRead, IsTerminal as _, Write as _};
 use std::process::{Command, Stdio};
 
 use super::args::{ConfigVerb, Global, Serve, UserVerb};
@@ -51,7 +51,11 @@ pub fn user(verb: &UserVerb, global: &Global) -> Done {
     match verb {
         UserVerb::Add { name, admin, password_stdin } => {
             let name = UserName::parse(name)?;
-            let password = if *password_stdin { secret_line()? } else { ask("Password: ", "--password-stdin")? };
+            let password = if *password_stdin {
+                secret_line(std::io::stdin().lock())?
+            } else {
+                ask("Password: ", "--password-stdin")?
+            };
             let user = accounts(global)?.1.add_user(&name, &password, *admin)?;
             if global.json {
                 return out::json(&user);
@@ -82,9 +86,9 @@ pub fn user(verb: &UserVerb, global: &Global) -> Done {
 }
 
 /// One line of standard input, without its end.
-fn secret_line() -> Done<Secret<String>> {
+pub fn secret_line(input: impl BufRead) -> Done<Secret<String>> {
     let mut text = String::new();
-    let read = std::io::stdin().lock().take(MAX_SECRET).read_line(&mut text);
+    let read = input.take(MAX_SECRET).read_line(&mut text);
     read.map_err(Fail::io("standard input"))?;
     Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
@@ -97,7 +101,7 @@ pub fn ask(prompt: &str, otherwise: &str) -> Done<Secret<String>> {
     let echo = |word: &str| Command::new("stty").arg(word).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
     let _ = write!(std::io::stderr(), "{prompt}");
     let hidden = echo("-echo");
-    let line = secret_line();
+    let line = secret_line(std::io::stdin().lock());
     if hidden {
         echo("echo");
         out::note("");

@@ -69,7 +69,7 @@ fn run(cli: &Cli) -> Done {
         Command::Config(verb) => local::config(verb, global),
         Command::User(verb) => local::user(verb, global),
         Command::Token(verb) => token::run(verb, global),
-        Command::Login { server } => account::login(server.as_deref(), global),
+        Command::Login { server, token_stdin } => account::login(server.as_deref(), *token_stdin, global),
         Command::Logout => account::logout(global),
         Command::Whoami => account::whoami(global),
         Command::Create(create) => project::create(create, global),

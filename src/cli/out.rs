@@ -123,17 +123,24 @@ fn shown_width(cell: &str) -> usize {
     clean(cell).chars().count()
 }
 
-/// `12.3 MB`
+/// `1 file`, `2 files`
+pub fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// `12.3 MiB`, `512 MiB`: powers of 1024, as the settings count.
 pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     #[allow(clippy::cast_precision_loss)]
     let mut value = n as f64;
     let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
+    // What would be rounded to 1024 of a unit is one of the next.
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+    let shown = format!("{value:.1}");
+    format!("{} {}", shown.strip_suffix(".0").unwrap_or(&shown), UNITS[unit])
 }
 
 /// `1.2 s`, `34 ms`
@@ -167,8 +174,15 @@ mod tests {
     #[test]
     fn sizes_and_times_read_well() {
         assert_eq!(bytes(999), "999 B");
-        assert_eq!(bytes(12_345_678), "12.3 MB");
-        assert_eq!(bytes(u64::MAX), "18446744.1 TB");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1024), "1 KiB");
+        assert_eq!(bytes(12_345_678), "11.8 MiB");
+        assert_eq!(bytes((1 << 20) - 1), "1 MiB");
+        assert_eq!(bytes(512 << 20), "512 MiB");
+        assert_eq!(bytes(3 << 29), "1.5 GiB");
+        assert_eq!(bytes(u64::MAX), "16777216 TiB");
+        assert_eq!(count(1, "file", "files"), "1 file");
+        assert_eq!(count(0, "file", "files"), "0 files");
         assert_eq!(millis(34), "34 ms");
         assert_eq!(millis(1250), "1.2 s");
         assert_eq!(time(0), "1970-01-01 00:00:00");

@@ -35,6 +35,17 @@ fn serve_and_its_machine() {
 }
 
 #[test]
+fn signing_in() {
+    let login = |line: &str| match parse(line).command {
+        Command::Login { server, token_stdin } => (server, token_stdin),
+        other => panic!("{other:?}"),
+    };
+    let url = Some("http://localhost:8080".to_owned());
+    assert_eq!(login("steady login http://localhost:8080"), (url.clone(), false));
+    assert_eq!(login("steady login http://localhost:8080 --token-stdin"), (url, true));
+}
+
+#[test]
 fn a_wrong_flag_of_serve_says_what_would_be_right() {
     let error = |line: &str| Cli::try_parse_from(line.split_whitespace()).expect_err(line);
     for wrong in ["8080", "localhost:8080", ":8080", "127.0.0.1"] {

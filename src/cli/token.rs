@@ -1,4 +1,6 @@
 //! Tokens made on the server's own machine.
+use std::io::IsTerminal as _;
+
 use clap::{Subcommand, ValueEnum};
 
 use super::args::Global;
@@ -54,6 +56,16 @@ impl From<ScopeName> for Scope {
     }
 }
 
+/// What to say of a token that may everything, for ever.
+fn broad(user: &str, scope: ScopeName, expires_days: Option<u32>) -> Option<String> {
+    (scope == ScopeName::Admin && expires_days.is_none()).then(|| {
+        format!(
+            "note: this token never expires and has the scope `admin`: all that {user} may do with a token. \
+             --scope and --expires-days make one for less."
+        )
+    })
+}
+
 pub fn run(verb: &Verb, global: &Global) -> Done {
     let (store, accounts) = local::accounts(global)?;
     let id = |user: &str| -> Done<i64> { Ok(accounts.user(&UserName::parse(user)?)?.id) };
@@ -72,7 +84,14 @@ pub fn run(verb: &Verb, global: &Global) -> Done {
             if global.json {
                 return out::json(&serde_json::json!({ "token": token, "value": value.expose() }));
             }
-            out::line(value.expose())
+            out::line(value.expose())?;
+            // Scripts read the token alone; a person should know how much it opens.
+            if std::io::stdout().is_terminal()
+                && let Some(note) = broad(user, *scope, *expires_days)
+            {
+                out::note(&note);
+            }
+            Ok(())
         }
         Verb::List { user } => {
             let tokens = accounts.tokens(id(user)?)?;
@@ -93,5 +112,18 @@ pub fn run(verb: &Verb, global: &Global) -> Done {
             out::note("Revoked");
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_token_for_everything_and_for_ever_is_remarked_on() {
+        let note = broad("dev", ScopeName::Admin, None).unwrap();
+        assert!(note.contains("--scope") && note.contains("--expires-days"), "{note}");
+        assert_eq!(broad("dev", ScopeName::Write, None), None);
+        assert_eq!(broad("dev", ScopeName::Admin, Some(30)), None);
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::work::git_command;
-use crate::support::{PASSWORD, Steady, ok, output_within, text, until};
+use crate::support::{PASSWORD, Steady, ok, output_within, steady_command, text, until};
 
 const SHOW: &str = r#"export default { fetch: () => new Response("colour is " + (process.env.COLOUR ?? "unset")) };"#;
 
@@ -42,6 +42,30 @@ fn tokens_and_users_are_added_with_the_server_running_or_not() {
     assert!(!steady.local(&["token", "add", "nobody", "--name", "x"], "").status.success());
     let short = steady.local(&["user", "add", "bob", "--password-stdin"], "short\n");
     assert!(!short.status.success() && text(&short.stderr).contains("password"), "{}", text(&short.stderr));
+}
+
+#[test]
+fn login_reads_the_token_from_a_pipe() {
+    let steady = Steady::start();
+    let home = steady.dir().join("home");
+    std::fs::create_dir_all(&home).expect("a home");
+    let run = |args: &[&str], environment: Option<&str>, stdin: &str| {
+        let mut command = steady_command();
+        command.current_dir(steady.dir()).env("HOME", &home).args(args);
+        if let Some(token) = environment {
+            command.env("STEADY_TOKEN", token);
+        }
+        output_within(&mut command, Some(stdin))
+    };
+    let (url, token) = (steady.url(), format!("{}\n", steady.token));
+    let nothing = run(&["login", &url], None, "");
+    assert!(nothing.status.code() == Some(2) && text(&nothing.stderr).contains("no token"), "{nothing:?}");
+    ok(&run(&["login", &url], None, &token), "login from a pipe");
+    assert!(ok(&run(&["whoami"], None, ""), "whoami").contains("dev"));
+    ok(&run(&["logout"], None, ""), "logout");
+    assert!(!run(&["login", &url], Some("steady_wrong"), &token).status.success(), "the environment comes first");
+    ok(&run(&["login", &url, "--token-stdin"], Some("steady_wrong"), &token), "login --token-stdin");
+    assert!(ok(&run(&["whoami"], None, ""), "whoami").contains("dev"));
 }
 
 #[test]

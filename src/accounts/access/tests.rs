@@ -75,6 +75,14 @@ fn the_table() {
 }
 
 #[test]
+fn a_refusal_is_good_english() {
+    let standing = Standing { project: PROJECT, role: Role::Viewer, public_code: false };
+    let said = |action| check(Some(&session(false)), standing, action).unwrap_err().public;
+    assert_eq!(said(Action::Manage), "you are a viewer of this project, and only an owner may do that");
+    assert_eq!(said(Action::Deploy), "you are a viewer of this project, and only a deployer may do that");
+}
+
+#[test]
 fn what_belongs_to_no_project() {
     // Least scope asked for: read, write, admin; then in person.
     #[rustfmt::skip]
