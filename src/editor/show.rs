@@ -3,31 +3,22 @@ use std::borrow::Borrow;
 
 use crate::base::{Error, Kind, Millis};
 
-/// `1.2 MB`: powers of 1000, as disks are sold.
+/// `1.2 MiB`: powers of 1024, the unit that limits are set in and that the command line prints.
 pub fn bytes(n: impl Borrow<u64>) -> String {
     let n = *n.borrow();
-    if n < 1000 {
+    if n < 1024 {
         return format!("{n} B");
     }
     let mut value = n as f64;
     let mut unit = "";
-    for next in ["kB", "MB", "GB", "TB"] {
-        value /= 1000.0;
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        value /= 1024.0;
         unit = next;
-        if value < 999.5 {
+        if value < 1023.5 {
             break;
         }
     }
-    if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
-}
-
-/// A limit, which people set in powers of two: `512 MiB`.
-pub fn limit(n: impl Borrow<u64>) -> String {
-    match *n.borrow() {
-        n if n >= 1 << 30 && n.trailing_zeros() >= 30 => format!("{} GiB", n >> 30),
-        n if n >= 1 << 20 => format!("{} MiB", n >> 20),
-        n => bytes(n),
-    }
+    if value < 9.95 && value.fract() >= 0.05 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
 }
 
 /// `340 ms`, `2.1 s`, `3 min`.
@@ -151,11 +142,10 @@ mod tests {
     fn figures_read_well() {
         assert_eq!(bytes(0), "0 B");
         assert_eq!(bytes(999), "999 B");
-        assert_eq!(bytes(1234), "1.2 kB");
-        assert_eq!(bytes(512_000_000), "512 MB");
-        assert_eq!(bytes(999_600), "1.0 MB");
-        assert_eq!(limit(512 << 20u64), "512 MiB");
-        assert_eq!(limit(2u64 << 30), "2 GiB");
+        assert_eq!(bytes(1234), "1.2 KiB");
+        assert_eq!(bytes(512 << 20), "512 MiB");
+        assert_eq!(bytes((1 << 20) - 300), "1 MiB");
+        assert_eq!(bytes(2u64 << 30), "2 GiB");
         assert_eq!(ms(12), "12 ms");
         assert_eq!(ms(2130), "2.1 s");
         assert_eq!(us(0), "–");

@@ -8,7 +8,7 @@ import { Tabs } from "./tabs";
 import { Tree, type Node } from "./tree";
 import type { Boot, Change, FileView, Workspace } from "./types";
 
-const size = (n: number) => (n < 1000 ? `${n} B` : n < 1e6 ? `${(n / 1000).toFixed(1)} kB` : `${(n / 1e6).toFixed(1)} MB`);
+const size = (n: number) => (n < 1024 ? `${n} B` : n < 1048576 ? `${(n / 1024).toFixed(1)} KiB` : `${(n / 1048576).toFixed(1)} MiB`);
 const WORDS: Record<SaveState, string> = {
   saved: "Saved", dirty: "Unsaved", saving: "Saving…", offline: "Offline, retrying", stale: "Changed in another tab", failed: "Not saved",
 };
