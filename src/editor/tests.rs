@@ -325,6 +325,26 @@ fn pages_of_a_project() {
 }
 
 #[test]
+fn what_is_not_deployed_has_nothing_to_pause_and_says_why_it_is_empty() {
+    let page = |state: &str, version: Option<&str>| {
+        let mut head = head("overview");
+        head.status = AppStatus { version: version.map(Into::into), env_version: 0, process: None, ..status(state) };
+        head.status.env_names.clear();
+        let (deploys, requests, lines) = Default::default();
+        Overview { shell: shell("ada/guestbook", true), head, deploys, requests, lines }.render().unwrap()
+    };
+    let new = page("not deployed", None);
+    for absent in ["/pause", "/restart", "sleeps after", "st-logs", "changed 0"] {
+        assert!(!new.contains(absent), "{absent} is offered before the first deploy");
+    }
+    assert!(new.contains("The log begins with the first deploy."));
+    let plain = page("static", Some("v1"));
+    assert!(!plain.contains("/pause") && !plain.contains("sleeps after"), "plain files have no process");
+    let live = page("asleep", Some("v1"));
+    assert!(live.contains("/pause") && live.contains("sleeps after") && live.contains("st-logs"));
+}
+
+#[test]
 fn the_editing_page() {
     let text = "import { Hono } from \"hono\";\n\nconst app = new Hono();\n\n// </script><img src=x>\napp.get(\"/\", (c) => c.text(`Hello ${c.req.query(\"name\") ?? \"you\"}`));\n\nexport default app;\n";
     let open =
