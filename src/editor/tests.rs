@@ -315,13 +315,15 @@ fn pages_of_a_project() {
         env: vec![EnvName { name: "STRIPE_KEY".into(), set: now() - 9_000_000 }],
         members: vec![
             Member { user: "ada".into(), role: "owner".into() },
-            Member { user: "grace".into(), role: "deployer".into() },
+            Member { user: "grace".into(), role: "owner".into() },
         ],
         host: "guestbook".into(),
         apps_host: "localhost:8080".into(),
         error: None,
     };
     check("settings", &settings);
+    let html = settings.render().unwrap();
+    assert!(html.contains("Remove grace") && !html.contains("Remove ada"), "all but the project's own owner");
 }
 
 #[test]
