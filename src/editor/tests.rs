@@ -287,12 +287,13 @@ fn pages_of_a_user() {
         shell: shell("Account", true),
         me: user("ada", true),
         tokens: vec![token("laptop"), token(HOSTILE)],
-        projects: vec!["ada/guestbook".into()],
+        projects: vec![(1, ProjectPath::parse("ada/guestbook").unwrap())],
         invites: vec![invite],
         users: vec![user("ada", true), user("grace", false)],
         fresh: Some(Fresh {
             what: "Your new token",
             value: "steady_Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE".into(),
+            note: "It is shown only now.",
         }),
         error: None,
     };
