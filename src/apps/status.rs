@@ -10,7 +10,7 @@ use super::{Apps, Project};
 use crate::accounts::{Actor, Via};
 use crate::base::fs::tree_size;
 use crate::base::task::blocking;
-use crate::base::{Clock, Error, Result};
+use crate::base::{Clock, Error, ProjectPath, Result};
 use crate::git;
 use crate::runner::logs::Logs;
 use crate::runner::{AppKey, State, Status};
@@ -56,6 +56,12 @@ impl Apps {
             rows.retain(|row| row.id == *only);
         }
         rows.into_iter().map(|row| self.summary(&self.project_of(row)?)).collect()
+    }
+
+    /// Id and name of every project of somebody, for what remembers a project by its id.
+    pub fn names(&self, who: &Actor) -> Result<Vec<(i64, ProjectPath)>> {
+        let rows = self.store().read(|db| projects::list(db, Some(who.user.id)))?;
+        Ok(rows.into_iter().map(|row| (row.id, row.path)).collect())
     }
 
     fn summary(&self, project: &Project) -> Result<ProjectSummary> {

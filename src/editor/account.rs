@@ -17,8 +17,8 @@ pub struct AccountPage {
     pub shell: Shell,
     pub me: User,
     pub tokens: Vec<TokenInfo>,
-    /// Whose projects a token may be bound to.
-    pub projects: Vec<String>,
+    /// What a token may be bound to: ids and names.
+    pub projects: Vec<(i64, ProjectPath)>,
     pub invites: Vec<InviteInfo>,
     pub users: Vec<User>,
     /// A token or invitation link just made: shown this once.
@@ -29,6 +29,15 @@ pub struct AccountPage {
 pub struct Fresh {
     pub what: &'static str,
     pub value: String,
+    /// What to do with it.
+    pub note: &'static str,
+}
+
+impl AccountPage {
+    /// The name of a project a token is bound to; `None` when it is gone or no longer one's own.
+    pub fn project(&self, id: &i64) -> Option<&ProjectPath> {
+        self.projects.iter().find(|(of, _)| of == id).map(|(_, path)| path)
+    }
 }
 
 #[derive(Deserialize)]
@@ -76,7 +85,7 @@ fn show_page(ctx: &Ctx, visit: &Visit, fresh: Option<Fresh>, error: Option<&Erro
         shell: visit.shell("Account"),
         me: actor.user.clone(),
         tokens: ctx.accounts.tokens(actor.user.id)?,
-        projects: ctx.apps.list(actor, false)?.into_iter().map(|p| p.path.to_string()).collect(),
+        projects: ctx.apps.names(actor)?,
         invites: if admin { ctx.accounts.invites(actor)? } else { Vec::new() },
         users: if admin { ctx.accounts.users()? } else { Vec::new() },
         fresh,
@@ -117,7 +126,8 @@ pub async fn create_token(
     match made {
         Ok((info, value)) => {
             let what = if info.expires.is_some() { "Your new token" } else { "Your new token, which never expires" };
-            show_page(&ctx, &visit, Some(Fresh { what, value: value.into_inner() }), None)
+            let note = "It is shown only now. Keep it somewhere safe.";
+            show_page(&ctx, &visit, Some(Fresh { what, value: value.into_inner(), note }), None)
         }
         Err(e) => show_page(&ctx, &visit, None, Some(&e)),
     }
@@ -153,7 +163,9 @@ pub async fn invite(State(ctx): State<Ctx>, visit: Visit, Form(form): Form<Invit
     match ctx.accounts.invite(visit.user()?, form.note.trim(), form.admin.is_some()) {
         Ok((_, value)) => {
             let value = format!("{}://{}/join/{}", ctx.scheme, ctx.host, value.expose());
-            show_page(&ctx, &visit, Some(Fresh { what: "The invitation's link, good for one person", value }), None)
+            let (what, note) =
+                ("An invitation for one person", "Send this link to whom you invite. It is shown only now.");
+            show_page(&ctx, &visit, Some(Fresh { what, value, note }), None)
         }
         Err(e) => show_page(&ctx, &visit, None, Some(&e)),
     }

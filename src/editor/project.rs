@@ -36,10 +36,15 @@ impl Head {
     fn for_strangers(mut self) -> Self {
         self.status.process = None;
         self.status.env_names = Vec::new();
+        self.status.env_version = 0;
         self
     }
     pub fn deployed(&self) -> bool {
         self.status.version.is_some()
+    }
+    /// There is a process to pause or restart: something was deployed, and not as plain files.
+    pub fn has_process(&self) -> bool {
+        self.deployed() && self.status.state != "static"
     }
     pub fn paused(&self) -> bool {
         self.status.state == "paused"

@@ -60,8 +60,8 @@ pub async fn guard(State(ctx): State<Ctx>, mut request: Request, next: Next) -> 
         } else if error.kind == Kind::Unauthorized && safe {
             Redirect::to(&format!("/signin?next={}", utf8_percent_encode(&here, NON_ALPHANUMERIC))).into_response()
         } else {
-            let link = Some(problem::Link { href: "/", text: "To the start page" });
-            problem::page_with(&error, &id, accept.as_deref(), &problem::Detail { link, ..Default::default() })
+            let detail = problem::Detail { editor: true, ..Default::default() };
+            problem::page_with(&error, &id, accept.as_deref(), &detail)
         };
     }
     let options = ctx.apps.options();

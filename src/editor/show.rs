@@ -46,12 +46,14 @@ pub fn us(n: impl Borrow<u64>) -> String {
 /// `3 minutes ago`; scripts make it live.
 pub fn ago(now: impl Borrow<Millis>, at: impl Borrow<Millis>) -> String {
     let seconds = (now.borrow() - at.borrow()) / 1000;
+    // What is to come is rounded: 30 days, one second later, are still 30 days.
+    let count = |s: i64, of: i64| if seconds < 0 { (s + of / 2) / of } else { s / of };
     let (n, unit) = match seconds.abs() {
         s if s < 45 => return if seconds < 0 { "in a moment".to_owned() } else { "just now".to_owned() },
-        s if s < 3600 => ((s / 60).max(1), "minute"),
-        s if s < 86_400 => (s / 3600, "hour"),
-        s if s < 86_400 * 60 => (s / 86_400, "day"),
-        s => (s / (86_400 * 30), "month"),
+        s if s < 3600 => (count(s, 60).max(1), "minute"),
+        s if s < 86_400 => (count(s, 3600), "hour"),
+        s if s < 86_400 * 60 => (count(s, 86_400), "day"),
+        s => (count(s, 86_400 * 30), "month"),
     };
     let s = if n == 1 { "" } else { "s" };
     if seconds < 0 { format!("in {n} {unit}{s}") } else { format!("{n} {unit}{s} ago") }
@@ -153,6 +155,8 @@ mod tests {
         assert_eq!(ago(100_000, 99_000), "just now");
         assert_eq!(ago(7_200_000, 0), "2 hours ago");
         assert_eq!(ago(0, 86_400_000), "in 1 day");
+        assert_eq!(ago(0, 86_400_000 * 30 - 1), "in 30 days");
+        assert_eq!(ago(86_400_000 * 30 - 1, 0), "29 days ago");
     }
 
     #[test]

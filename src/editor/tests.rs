@@ -287,12 +287,13 @@ fn pages_of_a_user() {
         shell: shell("Account", true),
         me: user("ada", true),
         tokens: vec![token("laptop"), token(HOSTILE)],
-        projects: vec!["ada/guestbook".into()],
+        projects: vec![(1, ProjectPath::parse("ada/guestbook").unwrap())],
         invites: vec![invite],
         users: vec![user("ada", true), user("grace", false)],
         fresh: Some(Fresh {
             what: "Your new token",
             value: "steady_Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE".into(),
+            note: "It is shown only now.",
         }),
         error: None,
     };
@@ -315,13 +316,35 @@ fn pages_of_a_project() {
         env: vec![EnvName { name: "STRIPE_KEY".into(), set: now() - 9_000_000 }],
         members: vec![
             Member { user: "ada".into(), role: "owner".into() },
-            Member { user: "grace".into(), role: "deployer".into() },
+            Member { user: "grace".into(), role: "owner".into() },
         ],
         host: "guestbook".into(),
         apps_host: "localhost:8080".into(),
         error: None,
     };
     check("settings", &settings);
+    let html = settings.render().unwrap();
+    assert!(html.contains("Remove grace") && !html.contains("Remove ada"), "all but the project's own owner");
+}
+
+#[test]
+fn what_is_not_deployed_has_nothing_to_pause_and_says_why_it_is_empty() {
+    let page = |state: &str, version: Option<&str>| {
+        let mut head = head("overview");
+        head.status = AppStatus { version: version.map(Into::into), env_version: 0, process: None, ..status(state) };
+        head.status.env_names.clear();
+        let (deploys, requests, lines) = Default::default();
+        Overview { shell: shell("ada/guestbook", true), head, deploys, requests, lines }.render().unwrap()
+    };
+    let new = page("not deployed", None);
+    for absent in ["/pause", "/restart", "sleeps after", "st-logs", "changed 0"] {
+        assert!(!new.contains(absent), "{absent} is offered before the first deploy");
+    }
+    assert!(new.contains("The log begins with the first deploy."));
+    let plain = page("static", Some("v1"));
+    assert!(!plain.contains("/pause") && !plain.contains("sleeps after"), "plain files have no process");
+    let live = page("asleep", Some("v1"));
+    assert!(live.contains("/pause") && live.contains("sleeps after") && live.contains("st-logs"));
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Detail<'a> {
     /// `USER/PROJECT`
     pub project: Option<&'a str>,
     pub link: Option<Link<'a>>,
+    /// The editor itself was asked: the mark leads to its start page.
+    pub editor: bool,
     /// Lines of an app's log, only ever for its author.
     pub tail: &'a [String],
     /// Seconds; 503 and 429 say 1 when it is not given.
@@ -78,6 +80,7 @@ pub fn page_with(error: &Error, request_id: &str, accept: Option<&str>, detail: 
         stage: detail.stage,
         project: detail.project,
         link: detail.link,
+        editor: detail.editor,
         tail: detail.tail,
         style: STYLE,
     };
@@ -115,6 +118,7 @@ struct Page<'a> {
     stage: Option<&'a str>,
     project: Option<&'a str>,
     link: Option<Link<'a>>,
+    editor: bool,
     tail: &'a [String],
     style: &'a str,
 }
@@ -244,6 +248,7 @@ mod tests {
             tail: &tail,
             link: Some(Link { href: "http://localhost:8080/dev/hello", text: "Its page" }),
             retry_after: Some(7),
+            editor: false,
         };
         let response = page_with(&error, "id1", Some("text/html"), &detail);
         assert_eq!(response.headers()[RETRY_AFTER], "7");
@@ -254,7 +259,11 @@ mod tests {
                 && body.contains("dev/hello")
                 && body.contains("href=\"http://localhost:8080/dev/hello\"")
         );
+        assert!(!body.contains("href=\"/\""), "an app's error page led to its own start page: {body}");
         assert!(!body.contains("<script>") && !body.contains("<b>"), "{body}");
+        let editor = Detail { editor: true, ..Detail::default() };
+        let own = text(page_with(&error, "id1", Some("text/html"), &editor)).await;
+        assert!(own.contains("href=\"/\""), "the editor's error page leads to its start: {own}");
         let style = body.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>")).unwrap().0;
         let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(style));
         assert!(policy.contains(&format!("'sha256-{hash}'")), "{policy}");

@@ -78,6 +78,7 @@ fn page(asker: &Asker<'_>, route: Option<&Route>, failure: Failure, crash: Optio
         link: href.as_deref().map(|href| Link { href, text: "The app's page, for its owner" }),
         tail: crash.filter(|_| route.is_some_and(|route| route.draft)).map_or(&[], |crash| &crash.tail),
         retry_after: None,
+        editor: false,
     };
     let mut response = problem::page_with(&failure.error, asker.request_id, asker.accept, &detail);
     if let Some(status) = failure.status {

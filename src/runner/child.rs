@@ -91,7 +91,7 @@ pub async fn run(app: Arc<App>, child: Arc<Child>, spec: LaunchSpec, logs: Logs)
     let mark = logs.mark();
     let ending = live(&app, &child, &spec, &logs).await;
     let told = *child.ask.borrow() != Ask::Run && !ending.text.starts_with("did not listen");
-    let remark = if told { format!("stopped ({})", ending.text) } else { said(&ending, child.boot_us() > 0) };
+    let remark = if told { stopped(&ending) } else { said(&ending, child.boot_us() > 0) };
     logs.remark(&spec.version, &remark);
     let crash = (!told).then(|| {
         let why = if child.boot_us() == 0 && ending.text.starts_with("exit ") {
@@ -102,6 +102,14 @@ pub async fn run(app: Arc<App>, child: Arc<Child>, spec: LaunchSpec, logs: Logs)
         Crash { at: app.shared().clock.now(), ending: why, tail: logs.since(mark, CRASH_LINES) }
     });
     app.ended(child.id, crash);
+}
+
+/// An end Steady asked for; how it ended is only of interest when it is not how such ends look.
+fn stopped(ending: &Ending) -> String {
+    match ending.text.as_str() {
+        "exit 0" | "exit 143" | "signal 15" | "signal 9" => "stopped".to_owned(),
+        other => format!("stopped ({other})"),
+    }
 }
 
 fn said(ending: &Ending, ready: bool) -> String {
@@ -232,5 +240,19 @@ async fn watch_over(
             }
             () = app.next_tick(child), if ready => app.event(Event::Tick { quiet_since: child.line.quiet_since() }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_was_asked_for_is_only_told_when_it_is_odd() {
+        let told = |text: &str| stopped(&Ending { success: false, text: text.into() });
+        assert_eq!(told("signal 15"), "stopped");
+        assert_eq!(told("exit 0"), "stopped");
+        assert_eq!(told("exit 3"), "stopped (exit 3)");
+        assert_eq!(told("signal 9 (out of memory)"), "stopped (signal 9 (out of memory))");
     }
 }

@@ -64,7 +64,7 @@ export async function merge(steady, browser) {
 
   await check("a push beside the draft is told, and merges clean", async () => {
     push("pushed.txt", "by git\n", "Add a file with git");
-    await look();
+    await page.evaluate(() => dispatchEvent(new Event("focus")));
     await moved.getByText("Add a file with git").waitFor();
     assert(/Robin|dev/.test(await moved.innerText()), "the banner does not say who");
     await inspect(page, "edit-moved");

@@ -80,6 +80,13 @@ export async function people(steady, browser) {
   });
   await check("public code is forked by somebody else, without its members' rights", async () => {
     await page.goto(`${path}/settings`);
+    // Owners can be removed too, all but the one whose project it is.
+    const members = page.getByRole("region", { name: "Members" });
+    await members.getByLabel("User").fill("robin");
+    await members.getByLabel("As").selectOption("owner");
+    await members.getByRole("button", { name: "Add" }).click();
+    await page.getByText("Members were changed").waitFor();
+    assert((await page.getByRole("button", { name: "Remove dev" }).count()) === 0, "the project's own owner can be removed");
     await page.getByRole("button", { name: "Remove robin" }).click();
     await page.getByText("Members were changed").waitFor();
     await page.getByRole("button", { name: "Make public" }).click();

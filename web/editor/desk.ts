@@ -257,11 +257,17 @@ export class Desk {
     }
   }
 
-  /** Asks the server how things are; does nothing while something is unsaved. */
+  /** Asks the server how things are. Files are only read anew when the draft is another one and all is saved. */
   async check() {
     if (!this.saver.idle || document.hidden) return;
+    const on = this.saver.commit;
     const workspace = await getJson<Workspace>(`${this.base}/files`).catch(() => null);
-    if (workspace && this.saver.idle) this.stand(workspace);
+    // A save meanwhile: this answer is older than what is known.
+    if (!workspace || !this.saver.idle || this.saver.commit !== on) return;
+    if (workspace.commit !== on || workspace.is_draft !== this.workspace.is_draft) return this.stand(workspace);
+    if (workspace.moved?.to === this.workspace.moved?.to) return;
+    this.workspace.moved = workspace.moved;
+    this.moved();
   }
 
   /** Stands on another workspace: another tab saved, main was merged, the draft was deployed. */

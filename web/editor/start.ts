@@ -29,6 +29,8 @@ async function start() {
     });
   }
   document.addEventListener("visibilitychange", () => void desk.check());
+  // A window beside others is visible all the time: coming back to it is a focus only.
+  addEventListener("focus", () => void desk.check());
   setInterval(() => void desk.check(), 20_000);
   performance.mark("editor-ready");
   document.body.dataset.ready = "true";

@@ -8,7 +8,9 @@ const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [["day", 86_400], ["hour"
 function ago(at: number): string {
   const seconds = Math.round((at - Date.now()) / 1000);
   for (const [unit, size] of UNITS) {
-    if (Math.abs(seconds) >= size) return relative.format(Math.trunc(seconds / size), unit);
+    if (Math.abs(seconds) < size) continue;
+    // What is to come is rounded: 30 days, one second later, are still 30 days.
+    return relative.format(seconds > 0 ? Math.round(seconds / size) : Math.trunc(seconds / size), unit);
   }
   return seconds > 0 ? "in a moment" : "just now";
 }
