@@ -18,7 +18,8 @@ pub fn bytes(n: impl Borrow<u64>) -> String {
             break;
         }
     }
-    if value < 9.95 && value.fract() >= 0.05 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+    let figure = if value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") };
+    format!("{} {unit}", figure.strip_suffix(".0").unwrap_or(&figure))
 }
 
 /// `340 ms`, `2.1 s`, `3 min`.

@@ -47,7 +47,8 @@ async fn it_sees_only_its_own() {
         r#""kill":"E"#.to_owned(),
         r#""host":"app""#.to_owned(),
         r#""tmp":"ENOSPC""#.to_owned(),
-        r#""env":"DATA_DIR,HOME,LANG,NODE_ENV,PATH,PORT,STEADY_INSTANCE,TMPDIR""#.to_owned(),
+        r#""env":"BUN_RUNTIME_TRANSPILER_CACHE_PATH,DATA_DIR,HOME,LANG,NODE_ENV,PATH,PORT,STEADY_INSTANCE,TMPDIR""#
+            .to_owned(),
     ] {
         assert!(body.contains(&expected), "{expected} in {body}");
     }
