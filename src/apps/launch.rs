@@ -49,6 +49,13 @@ impl Plan {
             Run::Static { .. } => Entry::Module { path: String::new() },
         }
     }
+    /// Where the proxy leads for a version whose code is in `code`.
+    fn target(&self, key: AppKey, code: &Path) -> Target {
+        match &self.run {
+            Run::Static { root } => Target::Static { key, root: code.join(root) },
+            Run::Process(_) => Target::App { key, public: self.public.then(|| code.join("public")) },
+        }
+    }
     pub(super) fn is_static(&self) -> bool {
         matches!(self.run, Run::Static { .. })
     }
@@ -158,11 +165,7 @@ impl Apps {
             None => (Target::Empty, String::new()),
             Some((_, version, plan)) => {
                 let code = self.dir().version(app.id, version.id);
-                let target = match &plan.run {
-                    Run::Static { root } => Target::Static { key, root: code.join(root) },
-                    Run::Process(_) => Target::App { key, public: plan.public.then(|| code.join("public")) },
-                };
-                (target, format!("v{}", version.number))
+                (plan.target(key, &code), format!("v{}", version.number))
             }
         };
         let label = app.host.to_string();
@@ -179,11 +182,12 @@ impl Apps {
     pub(super) fn route_draft(&self, project: &Project, draft: &DraftRow, plan: &Plan) {
         let code = self.dir().draft(draft.id).join("code").join(&draft.tree);
         let key = AppKey::draft(draft.id);
-        let target = match &plan.run {
-            Run::Static { root } => Target::Static { key, root: code.join(root) },
-            Run::Process(_) => Target::App { key, public: plan.public.then(|| code.join("public")) },
+        let route = Route {
+            target: plan.target(key, &code),
+            project: project.path.to_string(),
+            draft: true,
+            version: "draft".into(),
         };
-        let route = Route { target, project: project.path.to_string(), draft: true, version: "draft".into() };
         self.routes().update([(draft.label.clone(), Some(route))]);
     }
 }

@@ -79,7 +79,7 @@ impl Apps {
         } else {
             self.check(project, &version, &plan, &spec, record).await?;
             let _stage = record.stage("switch");
-            self.runner().hand_over(spec, Box::new(commit)).await.map_err(|e| boot_error("start", e))?;
+            self.runner().hand_over(spec, Box::new(commit)).await.map_err(boot_error)?;
         }
         self.route_live(project)
     }
@@ -131,7 +131,7 @@ impl Apps {
         candidate.key = AppKey(format!("trial-{}-{}", project.app, version.id));
         candidate.home = home;
         candidate.logs = scratch.path().join("logs");
-        self.runner().trial(candidate, &plan.health).await.map_err(|e| boot_error("check", e))?;
+        self.runner().trial(candidate, &plan.health).await.map_err(boot_error)?;
         Ok(())
     }
 
@@ -211,7 +211,7 @@ impl Apps {
 }
 
 /// The last lines of the child become the hint, for every face alike.
-fn boot_error(_stage: &str, failure: BootFailure) -> Error {
+fn boot_error(failure: BootFailure) -> Error {
     let error = Error::app(failure.why);
     let tail: Vec<String> = failure.tail.into_iter().rev().take(30).rev().collect();
     if tail.is_empty() { error } else { error.hint(tail.join("\n")) }
