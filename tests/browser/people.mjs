@@ -110,11 +110,11 @@ export async function people(steady, browser) {
   });
   await check("a password is changed; the old one is refused in words", async () => {
     await guestOf.goto(`${steady.url}/account`);
-    await guestOf.getByLabel("Now").fill("wrong wrong wrong");
+    await guestOf.getByLabel("Now", { exact: true }).fill("wrong wrong wrong");
     await guestOf.getByLabel("New", { exact: true }).fill(CHANGED);
     await guestOf.getByRole("button", { name: "Change password" }).click();
     await guestOf.getByRole("alert").waitFor();
-    await guestOf.getByLabel("Now").fill(OTHER);
+    await guestOf.getByLabel("Now", { exact: true }).fill(OTHER);
     await guestOf.getByLabel("New", { exact: true }).fill(CHANGED);
     await guestOf.getByRole("button", { name: "Change password" }).click();
     await guestOf.getByText("Your password was changed").waitFor();
