@@ -153,6 +153,7 @@ impl Apps {
             limits: self.options().limits,
             uid_offset: app_uid(app)?,
             timeout: how.timeout,
+            hosts: vec![],
         };
         let report = self.runner().job(spec, &Progress::silent()).await?;
         if report.success {

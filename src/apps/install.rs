@@ -85,6 +85,7 @@ impl Apps {
             limits: Limits { memory_bytes: limits.memory_bytes.max(1 << 30), pids: limits.pids.max(512), ..limits },
             uid_offset,
             timeout,
+            hosts: vec![],
         };
         let report = self.runner().job(spec, progress).await?;
         chown_tree(code, owner.map(|_| 0)).internal("while taking the folder back")?;

@@ -135,6 +135,7 @@ impl Apps {
             limits: self.options().limits,
             uid_offset: 0,
             idle,
+            net: Default::default(),
         })
     }
 

@@ -5,6 +5,7 @@ pub mod bun;
 mod bun_unpack;
 mod child;
 pub mod copy;
+pub mod egress;
 mod gate;
 mod handover;
 mod job;
@@ -88,6 +89,11 @@ pub struct Limits {
     pub tmp_bytes: u64,
     /// Bytes of logs kept.
     pub log_bytes: u64,
+    /// Bytes and files of the home folder.
+    pub disk_bytes: u64,
+    pub files: u64,
+    /// Connections held open: requests in progress, and, counted apart, outbound ones.
+    pub connections: u64,
 }
 
 impl Default for Limits {
@@ -99,6 +105,9 @@ impl Default for Limits {
             open_files: 4096,
             tmp_bytes: 64 << 20,
             log_bytes: 16 << 20,
+            disk_bytes: 1 << 30,
+            files: 100_000,
+            connections: 1024,
         }
     }
 }
@@ -124,6 +133,8 @@ pub struct LaunchSpec {
     pub uid_offset: u32,
     /// How long without requests before it is stopped; `None` = never.
     pub idle: Option<Duration>,
+    /// What it may connect to.
+    pub net: egress::Net,
 }
 
 /// A short-lived command in the same jail: an install, a build, a copy of data.
@@ -141,6 +152,8 @@ pub struct JobSpec {
     pub limits: Limits,
     pub uid_offset: u32,
     pub timeout: Duration,
+    /// Hosts it may connect to, whatever address they have: the owner's own choice, never a manifest's.
+    pub hosts: Vec<egress::HostRule>,
 }
 
 #[derive(Clone, Debug)]

@@ -122,6 +122,7 @@ async fn a_link_as_home_content_and_a_timeout_of_a_job() {
         limits: Limits::default(),
         uid_offset: 901,
         timeout: Duration::from_millis(700),
+        hosts: vec![],
     };
     let report = world.runner.job(job, &Progress::silent()).await.expect("runs");
     assert!(!report.success && report.ending == "timed out after 0.7 s", "{report:?}");
@@ -149,6 +150,7 @@ async fn copying_a_home_is_a_job() {
         limits: Limits::default(),
         uid_offset: app.uid_offset,
         timeout: Duration::from_secs(20),
+        hosts: vec![],
     };
     let small = world.runner.job(job("10"), &Progress::silent()).await.expect("runs");
     assert!(!small.success && small.tail[0].contains("too large"), "{small:?}");

@@ -52,6 +52,7 @@ async fn with_packages() {
         limits: Limits::default(),
         uid_offset: 900,
         timeout: Duration::from_secs(120),
+        hosts: vec![],
     };
     let report = world.runner.job(job, &Progress::silent()).await.expect("the job runs");
     assert!(report.success, "bun install needs the package registry: {} {:#?}", report.ending, report.tail);

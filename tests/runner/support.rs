@@ -65,6 +65,7 @@ impl World {
             limits: Limits::default(),
             uid_offset: OFFSET.fetch_add(1, Ordering::Relaxed),
             idle: Some(Duration::from_secs(60)),
+            net: Default::default(),
         }
     }
 

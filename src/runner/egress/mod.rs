@@ -1,0 +1,4 @@
+//! Outbound connections of apps: what the manifest allows, and nothing else.
+pub mod rule;
+
+pub use rule::{HostRule, Net, Reach};
