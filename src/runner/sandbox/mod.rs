@@ -5,10 +5,16 @@
 #![allow(unsafe_code)]
 pub mod cgroup;
 pub mod elf;
+#[cfg(test)]
+mod forked;
 pub mod jail;
+pub mod landlock;
 pub mod links;
+pub mod memfd;
 pub mod mounts;
+pub mod notify;
 pub mod probe;
+pub mod seccomp;
 pub mod tier;
 
 use std::path::{Path, PathBuf};
