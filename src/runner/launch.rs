@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::sandbox::cgroup::Group;
+use super::sandbox::landlock::Walls;
 use super::sandbox::tier::Tier;
 use super::sandbox::zygote::{ROOTLESS_UID, Setup};
 use super::sandbox::{self, Bind, JailSpec, Root, elf};
@@ -185,31 +186,7 @@ impl Base {
         places: Vec<Place>,
         (argv, env, cwd): (Vec<String>, Vec<(String, String)>, PathBuf),
     ) -> JailSpec {
-        let paths = |write: bool| places.iter().filter(move |p| p.write == write).map(|p| p.to.clone());
-        let common: &[&str] = if self.has_root() {
-            &["/bin", "/lib", "/lib64", "/usr", "/etc", "/proc", "/sys", "/run", "/dev"]
-        } else {
-            &[
-                "/bin",
-                "/lib",
-                "/lib64",
-                "/usr",
-                "/etc/ssl",
-                "/etc/resolv.conf",
-                "/etc/hosts",
-                "/etc/nsswitch.conf",
-                "/etc/localtime",
-                "/proc/self",
-                "/dev/urandom",
-                "/dev/zero",
-            ]
-        };
-        let mut read: Vec<PathBuf> = common.iter().map(PathBuf::from).chain(paths(false)).collect();
-        if !self.has_root() {
-            read.extend([options.bun.clone(), options.steady.clone(), self.wrapper.clone()]);
-            read.extend(certificates());
-        }
-        let write = paths(true).chain(["/tmp", "/dev/null", "/dev/full"].map(PathBuf::from)).collect();
+        let walls = self.walls(options, &places);
         let root = self.has_root().then(|| {
             let own = places.iter().filter(|p| p.write).map(|p| p.from.clone()).collect();
             let binds = places.iter().map(|p| Bind {
@@ -240,13 +217,55 @@ impl Base {
             open_files: limits.open_files,
             file_bytes: Some(limits.disk_bytes),
             root,
-            read,
-            write,
+            walls,
             argv,
             env,
             cwd,
             links: None,
         }
+    }
+}
+
+/// What a child with a root of its own reads and runs, beside its places.
+const COMMON: &[&str] = &["/bin", "/lib", "/lib64", "/usr"];
+const COMMON_READ: &[&str] = &["/etc", "/proc", "/sys", "/run", "/dev"];
+/// The same of the host, for one without.
+const HOST: &[&str] = &["/bin", "/lib", "/lib64", "/usr/bin", "/usr/lib", "/usr/lib64"];
+const HOST_READ: &[&str] = &[
+    "/etc/hosts",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/resolv.conf",
+    "/etc/ssl",
+    "/usr/share/ca-certificates",
+    "/usr/share/zoneinfo",
+    "/proc/self",
+    "/dev/urandom",
+    "/dev/random",
+    "/dev/zero",
+];
+
+impl Base {
+    fn walls(&self, options: &Options, places: &[Place]) -> Walls {
+        let (execute, read) = if self.has_root() { (COMMON, COMMON_READ) } else { (HOST, HOST_READ) };
+        let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let (mut execute, mut read) = (paths(execute), paths(read));
+        if !self.has_root() {
+            execute.extend([options.bun.clone(), options.steady.clone()]);
+            read.push(self.wrapper.clone());
+            read.extend(certificates());
+        }
+        let mut write = paths(&["/tmp", "/dev/null", "/dev/full"]);
+        for place in places {
+            if place.run {
+                execute.push(place.to.clone());
+            }
+            if place.write {
+                write.push(place.to.clone());
+            }
+        }
+        Walls { read, execute, write, deny_tcp: !self.has_root() }
     }
 }
 

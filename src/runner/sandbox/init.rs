@@ -14,9 +14,10 @@ use nix::unistd::{ForkResult, Pid, fork};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::jail::{self, Failure, Step as _, write_plain};
+use super::seccomp::Filters;
 use super::tier::Tier;
 use super::wire::{self, Order, Word};
-use super::{JailSpec, mounts, netns};
+use super::{JailSpec, memfd, mounts, netns};
 
 /// A spec is some kilobytes of environment and paths.
 const MAX_SPEC: u64 = 4 << 20;
@@ -24,8 +25,9 @@ const MAX_SPEC: u64 = 4 << 20;
 const FAILED: i32 = 111;
 
 /// What the zygote gives a new process.
-pub(super) struct Inherited {
+pub(super) struct Inherited<'a> {
     pub tier: Tier,
+    pub filters: &'a Filters,
     pub wire: OwnedFd,
     pub spec: File,
     pub out: OwnedFd,
@@ -33,7 +35,7 @@ pub(super) struct Inherited {
 }
 
 /// Never returns to the zygote's code.
-pub(super) fn main(inherited: Inherited) -> ! {
+pub(super) fn main(inherited: Inherited<'_>) -> ! {
     let code = match run(&inherited) {
         Ok(code) => code,
         Err(Failure(why)) => {
@@ -46,7 +48,7 @@ pub(super) fn main(inherited: Inherited) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-fn run(inherited: &Inherited) -> Result<i32, Failure> {
+fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
     // Across changes of uid this is set again.
     prctl::set_pdeathsig(Signal::SIGKILL).step("follow the zygote's death")?;
     let spec = read_spec(&inherited.spec)?;
@@ -58,6 +60,9 @@ fn run(inherited: &Inherited) -> Result<i32, Failure> {
     if let Some(root) = &spec.root {
         unshare(CloneFlags::CLONE_NEWCGROUP).step("unshare the cgroup namespace")?;
         nix::unistd::sethostname("app").step("set the host name")?;
+        if inherited.tier == Tier::Full {
+            memfd::forbid_memfd_exec().step("forbid programs in memory")?;
+        }
         netns::prepare()?;
         let doors = netns::doors()?;
         let fds: Vec<_> = doors.iter().map(|fd| fd.as_fd()).collect();
@@ -108,7 +113,7 @@ fn children() -> Result<SignalFd, Failure> {
 }
 
 /// The program's streams end with the program, not with this process.
-fn close_streams(inherited: &Inherited) {
+fn close_streams(inherited: &Inherited<'_>) {
     for fd in [inherited.out.as_fd(), inherited.err.as_fd(), inherited.spec.as_fd()] {
         // SAFETY: `main` ends in `_exit`: the owners never look at these numbers again.
         unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&fd)) };

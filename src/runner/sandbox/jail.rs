@@ -11,7 +11,8 @@ use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{Gid, Uid, chdir, execve, setgroups, setresgid, setresuid, setsid};
 
 use super::init::Inherited;
-use super::{JailSpec, links};
+use super::wire::{self, Word};
+use super::{JailSpec, landlock, links};
 
 /// Which step failed, and why.
 pub struct Failure(pub String);
@@ -28,7 +29,7 @@ impl<T, E: std::fmt::Display> Step<T> for Result<T, E> {
 }
 
 /// Becomes the program; or says why not on `pipe` and ends.
-pub(super) fn main(inherited: &Inherited, spec: &JailSpec, pipe: &OwnedFd) -> ! {
+pub(super) fn main(inherited: &Inherited<'_>, spec: &JailSpec, pipe: &OwnedFd) -> ! {
     let Err(Failure(why)) = enter(inherited, spec);
     // When nobody listens any more, the end of this process still says that it failed.
     let _ = rustix::io::write(pipe, why.as_bytes());
@@ -36,7 +37,7 @@ pub(super) fn main(inherited: &Inherited, spec: &JailSpec, pipe: &OwnedFd) -> ! 
     unsafe { libc::_exit(111) }
 }
 
-fn enter(inherited: &Inherited, spec: &JailSpec) -> Result<std::convert::Infallible, Failure> {
+fn enter(inherited: &Inherited<'_>, spec: &JailSpec) -> Result<std::convert::Infallible, Failure> {
     setsid().step("setsid")?;
     if spec.root.is_none() {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).step("follow init's death")?;
@@ -54,11 +55,16 @@ fn enter(inherited: &Inherited, spec: &JailSpec) -> Result<std::convert::Infalli
     SigSet::empty().thread_set_mask().step("unblock signals")?;
     // SAFETY: the default action; no handler of this program is involved.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.step("reset SIGPIPE")?;
+    landlock::restrict(&spec.walls).step("put up the file walls")?;
+    let watch = inherited.filters.listen().step("watch connections")?;
+    wire::send(&inherited.wire, &Word::Watch, &[watch.as_fd()]).step("hand out the watch on connections")?;
+    drop(watch);
+    inherited.filters.install().step("filter system calls")?;
     execve(&program, &argv, &env).step(&format!("run {}", spec.argv.first().map_or("", String::as_str)))
 }
 
 /// Standard input becomes `/dev/null`; everything above standard error closes when the program starts.
-fn streams(inherited: &Inherited) -> Result<(), Failure> {
+fn streams(inherited: &Inherited<'_>) -> Result<(), Failure> {
     let null = File::open("/dev/null").step("open /dev/null")?;
     rustix::stdio::dup2_stdin(null.as_fd()).step("close stdin")?;
     rustix::stdio::dup2_stdout(&inherited.out).step("give it stdout")?;

@@ -8,12 +8,20 @@ mod base;
 pub mod cgroup;
 mod clone;
 pub mod elf;
+#[cfg(test)]
+mod forked;
 mod init;
 mod jail;
+pub mod landlock;
 pub mod links;
+mod memfd;
 mod mounts;
 mod netns;
+pub mod notify;
+#[cfg(test)]
+mod notify_tests;
 pub mod probe;
+pub mod seccomp;
 pub mod tier;
 pub mod wire;
 pub mod zygote;
@@ -44,10 +52,8 @@ pub struct JailSpec {
     pub file_bytes: Option<u64>,
     /// `None` where no root can be built: plain paths, the server's own uid.
     pub root: Option<Root>,
-    /// Folders and files it may read and run, as it sees them; what is not there is left out.
-    pub read: Vec<PathBuf>,
-    /// Folders and files it may also write.
-    pub write: Vec<PathBuf>,
+    /// What it may reach, as it sees it; what is not there is left out.
+    pub walls: landlock::Walls,
     pub argv: Vec<String>,
     pub env: Vec<(String, String)>,
     pub cwd: PathBuf,

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 
 use super::jail::{Failure, Step as _};
+use super::seccomp::{Filters, Variant};
 use super::tier::Tier;
 use super::wire::{self, Ask, Told};
 use super::{Bind, attach, base, clone, init};
@@ -38,14 +39,14 @@ pub struct Setup {
 pub fn main() -> ExitCode {
     let Ok(control) = io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
     let prepared = match wire::receive::<Setup>(&control) {
-        Ok(Some((setup, _))) => prepare(&setup).map(|()| setup),
+        Ok(Some((setup, _))) => prepare(&setup).map(|filters| (setup, filters)),
         _ => return ExitCode::FAILURE,
     };
     match prepared {
-        Ok(setup) => {
+        Ok((setup, filters)) => {
             let maps_owners = setup.tier == Tier::Full && attach::can_map_owners(&setup.data);
             let ready = wire::send(&control, &Told::Ready { maps_owners }, &[]);
-            let served = ready.and_then(|()| serve(&control, setup.tier));
+            let served = ready.and_then(|()| serve(&control, setup.tier, &filters));
             if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(Failure(why)) => {
@@ -56,11 +57,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn prepare(setup: &Setup) -> Result<(), Failure> {
+fn prepare(setup: &Setup) -> Result<Filters, Failure> {
     let null = File::open("/dev/null").step("open /dev/null")?;
     rustix::stdio::dup2_stdin(&null).step("close stdin")?;
+    let variant = if setup.tier == Tier::ProcessOnly { Variant::ProcessOnly } else { Variant::Namespaced };
+    let filters = Filters::compile(variant).step("compile the system call filters")?;
     if setup.tier == Tier::ProcessOnly {
-        return Ok(());
+        return Ok(filters);
     }
     if setup.tier == Tier::Rootless {
         let (uid, gid) = (Uid::current(), Gid::current());
@@ -72,10 +75,10 @@ fn prepare(setup: &Setup) -> Result<(), Failure> {
     } else {
         unshare(CloneFlags::CLONE_NEWNS).step("unshare a mount namespace")?;
     }
-    base::build(&setup.at, &setup.binds)
+    base::build(&setup.at, &setup.binds).map(|()| filters)
 }
 
-fn serve(control: &OwnedFd, tier: Tier) -> io::Result<()> {
+fn serve(control: &OwnedFd, tier: Tier, filters: &Filters) -> io::Result<()> {
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
     mask.thread_block()?;
@@ -90,7 +93,7 @@ fn serve(control: &OwnedFd, tier: Tier) -> io::Result<()> {
         }
         if asked {
             let Some((Ask::Spawn { id, grouped }, fds)) = wire::receive::<Ask>(control)? else { return Ok(()) };
-            match start(tier, fds, grouped, control, &children) {
+            match start((tier, filters), fds, grouped, control, &children) {
                 Ok(child) => {
                     let pid = u32::try_from(child.pid).unwrap_or_default();
                     wire::send(control, &Told::Spawned { id, pid }, &[child.pidfd.as_fd()])?;
@@ -102,7 +105,7 @@ fn serve(control: &OwnedFd, tier: Tier) -> io::Result<()> {
 }
 
 fn start(
-    tier: Tier,
+    (tier, filters): (Tier, &Filters),
     fds: Vec<OwnedFd>,
     grouped: bool,
     control: &OwnedFd,
@@ -132,7 +135,7 @@ fn start(
     for fd in [control.as_fd(), children.as_fd()] {
         close(fd);
     }
-    init::main(init::Inherited { tier, wire, spec: File::from(spec), out, err })
+    init::main(init::Inherited { tier, filters, wire, spec: File::from(spec), out, err })
 }
 
 /// Closes a descriptor that a function further up still owns but, in this copy of the process, never uses.
