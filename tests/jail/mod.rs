@@ -1,0 +1,7 @@
+mod filesystem;
+mod kernel;
+mod kit;
+mod process;
+#[allow(dead_code)] // shared with the runner's own tests, which use the rest
+#[path = "../runner/support.rs"]
+mod support;
