@@ -79,13 +79,16 @@ pub enum Failure {
     Connect(io::Error),
 }
 
+/// When it came, and what it was.
+type Answer = (Instant, Vec<IpAddr>);
+
 /// One app's way out. Answers are kept per app: what one app asks for is nothing another can notice.
 pub struct Dialer {
     resolver: Arc<dyn Resolver>,
     guard: Guard,
     places: Semaphore,
     rate: Rate,
-    kept: Mutex<HashMap<Arc<str>, (Instant, Vec<IpAddr>)>>,
+    kept: Mutex<HashMap<Arc<str>, Answer>>,
 }
 
 impl Dialer {

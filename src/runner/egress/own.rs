@@ -9,10 +9,13 @@ use crate::base::Clock;
 /// How long a list is believed: an address may come or go at any time.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// When, and what; `None` when it could not be read.
+type Read = (Instant, Option<HashSet<IpAddr>>);
+
 /// Addresses of this machine's interfaces, in the network namespace of the server.
 #[derive(Default)]
 pub struct Own {
-    read: Mutex<Option<(Instant, Result<HashSet<IpAddr>, String>)>>,
+    read: Mutex<Option<Read>>,
 }
 
 impl Own {
@@ -21,10 +24,10 @@ impl Own {
         let mut read = self.read.lock().unwrap_or_else(|e| e.into_inner());
         if read.as_ref().is_none_or(|(at, _)| at.elapsed() > FRESH) {
             let list = list().inspect_err(|e| tracing::error!("cannot list the server's own addresses: {e}"));
-            *read = Some((Clock::stopwatch(), list));
+            *read = Some((Clock::stopwatch(), list.ok()));
         }
         match read.as_ref() {
-            Some((_, Ok(list))) => list.contains(&address.to_canonical()),
+            Some((_, Some(list))) => list.contains(&address.to_canonical()),
             _ => true,
         }
     }
