@@ -29,7 +29,7 @@ use fail::Done;
 pub fn main() -> ExitCode {
     // The jail's own commands are not for people: they come before any parsing.
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let Some("jail" | "copy-home") = words.first().map(String::as_str) {
+    if let Some("zygote" | "copy-home") = words.first().map(String::as_str) {
         return jail::main(&words);
     }
     let cli = match Cli::try_parse() {

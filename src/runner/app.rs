@@ -11,10 +11,11 @@ use super::child::{self, Ask, Child};
 use super::gate::Gate;
 use super::launch::Base;
 use super::logs::Logs;
-use super::process::Spawner;
 use super::sandbox::cgroup::Cgroups;
+use super::sandbox::tier::Tier;
 use super::supervisor::{Action, ChildId, Event, Machine, Phase, Refusal};
 use super::upstream::{Lease, Upstream};
+use super::zygote::Zygote;
 use super::{Admission, Crash, LaunchSpec, Options, State, Status};
 use crate::base::{Clock, Millis, Tasks};
 
@@ -27,8 +28,10 @@ pub struct Common {
     pub clock: Clock,
     pub tasks: Tasks,
     pub cgroups: Cgroups,
-    pub spawner: Spawner,
+    pub zygote: Zygote,
     pub base: Base,
+    /// Stronger tiers, and why they cannot be had here.
+    pub weaker: Vec<(Tier, String)>,
     pub counter: AtomicU64,
 }
 
@@ -39,7 +42,7 @@ impl Common {
         let n = self.counter.fetch_add(1, Ordering::Relaxed);
         let name = format!("c{n}");
         let usual = self.options.scratch.join(&name);
-        if self.base.root || usual.as_os_str().len() < 90 {
+        if self.base.has_root() || usual.as_os_str().len() < 90 {
             return usual;
         }
         std::env::temp_dir().join(format!("steady-{}-{name}", crate::base::secret::random_token(6)))

@@ -9,17 +9,19 @@ use tokio::time::{Instant, sleep_until};
 
 use super::app::App;
 use super::logs::{Logs, Stream};
-use super::process::{Ending, Running, Scratch, Wire};
+use super::process::{Ending, Running, Scratch};
 use super::redact::Redactor;
 use super::sandbox::cgroup::Group;
 use super::supervisor::{ChildId, Event};
 use super::upstream::{Line, open_dir};
-use super::{Crash, LaunchSpec, Millis, pump};
+use super::{Crash, LaunchSpec, Millis, launch, pump};
 use crate::base::{Clock, Result, ResultExt as _};
 
 /// How often the socket is tried while the child boots; slower after the first moments.
 const POLL_FAST: Duration = Duration::from_millis(1);
 const POLL_SLOW: Duration = Duration::from_millis(10);
+/// Most listen on the socket: the port is tried more rarely.
+const PORT_EVERY: u32 = 16;
 /// How long output may still come after the whole group is dead.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Lines kept with a crash.
@@ -51,7 +53,12 @@ impl Child {
     pub fn new(id: ChildId, app: &App, spec: &LaunchSpec) -> Result<Self> {
         let socket_dir = app.shared().socket_dir();
         crate::base::fs::make_dir(&socket_dir, 0o700).internal("while making the socket folder")?;
-        let line = Line::new(open_dir(&socket_dir)?, app.shared().clock.clone(), app.shared().tasks.clone());
+        let line = Line::new(
+            open_dir(&socket_dir)?,
+            launch::port(spec),
+            app.shared().clock.clone(),
+            app.shared().tasks.clone(),
+        );
         Ok(Self {
             id,
             version: spec.version.clone(),
@@ -137,8 +144,8 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
     }
     let jail = shared.base.child(&shared.options, spec, &child.socket_dir, group.as_ref());
     let destroy = group.clone();
-    let started = Running::start(&shared.spawner, &shared.options.steady, jail, group).await;
-    let (mut process, wire, out, err) = match started {
+    let started = Running::start(&shared.zygote, &shared.tasks, jail, group).await;
+    let (mut process, out, err) = match started {
         Ok(started) => started,
         Err(e) => {
             let _ = tokio::task::spawn_blocking(move || destroy.map(|g| g.destroy())).await;
@@ -154,7 +161,7 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
             .spawn("log-out", pump::run(out, logs.clone(), Stream::Out, spec.version.clone(), redactor.clone())),
         shared.tasks.spawn("log-err", pump::run(err, logs.clone(), Stream::Err, spec.version.clone(), redactor)),
     ];
-    let ending = watch_over(app, child, logs, (&mut process, wire), clock).await;
+    let ending = watch_over(app, child, logs, &mut process, clock).await;
     child.pid.store(0, Ordering::Relaxed);
     process.sweep(&shared.options.instance).await;
     for word in words {
@@ -171,15 +178,17 @@ async fn watch_over(
     app: &Arc<App>,
     child: &Child,
     logs: &Logs,
-    process: (&mut Running, Wire),
+    process: &mut Running,
     clock: std::time::Instant,
 ) -> Ending {
-    let (process, mut wire) = process;
+    let wire = process.wire().clone();
+    child.line.reach(wire.clone());
     let options = &app.shared().options;
     let mut ask = child.ask.subscribe();
     ask.mark_changed();
     let start_by = Instant::from_std(clock) + options.start_timeout;
     let (mut ready, mut entered, mut late) = (false, false, false);
+    let mut polls = 0u32;
     let mut asked = Ask::Run;
     let mut kill_at: Option<Instant> = None;
     let mut poll = Instant::now();
@@ -221,7 +230,8 @@ async fn watch_over(
             () = sleep_until(poll), if entered && !ready => {
                 let since = clock.elapsed();
                 poll = Instant::now() + if since < Duration::from_millis(200) { POLL_FAST } else { POLL_SLOW };
-                if child.line.dial().await.is_ok() {
+                polls += 1;
+                if child.line.listens(polls.is_multiple_of(PORT_EVERY)).await {
                     ready = true;
                     let us = u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
                     child.boot_us.store(us, Ordering::Relaxed);

@@ -26,15 +26,15 @@ pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Re
     crate::base::fs::make_dir(&home.0, 0o700).internal("while making a job's folder")?;
     let group = common.cgroups.create(&format!("job-{n}"), &spec.limits).internal("while limiting a job")?;
     let jail = common.base.job(&common.options, &spec, &home.0, group.as_ref());
-    let started = Running::start(&common.spawner, &common.options.steady, jail, group).await;
-    let (mut process, mut wire, out, err) = started.internal("while starting a job")?;
+    let started = Running::start(&common.zygote, &common.tasks, jail, group).await;
+    let (mut process, out, err) = started.internal("while starting a job")?;
     let lines = Arc::new(Mutex::new(Tail { progress: progress.clone(), kept: VecDeque::new(), count: 0 }));
     let redactor = Redactor::new(&spec.env, Path::new("/"));
     let words = [
         common.tasks.spawn("job-out", listen(out, redactor.clone(), lines.clone())),
         common.tasks.spawn("job-err", listen(err, redactor, lines.clone())),
     ];
-    let entered = wire.entered().await;
+    let entered = process.wire().entered().await;
     let stop = common.tasks.stopping();
     let ending = tokio::select! {
         ending = process.wait() => ending,

@@ -2,12 +2,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::sandbox::{self, Bind, JailSpec, Root, cgroup::Group, elf};
-use super::{Entry, JobSpec, LaunchSpec, Options};
+use super::sandbox::cgroup::Group;
+use super::sandbox::landlock::Walls;
+use super::sandbox::tier::Tier;
+use super::sandbox::zygote::{ROOTLESS_UID, Setup};
+use super::sandbox::{self, Bind, JailSpec, Root, elf};
+use super::{Entry, JobSpec, LaunchSpec, Limits, Options};
 use crate::base::Secret;
 
 /// Where Bun is told to listen when an app asks.
-const PORT: &str = "3000";
+const PORT: u16 = 3000;
 const WRAPPER: &str = include_str!("wrapper.ts");
 /// Settings of the server's own environment that an install needs. Never a token.
 const PASSED_TO_JOBS: &[&str] = &[
@@ -28,46 +32,54 @@ const PASSED_TO_JOBS: &[&str] = &[
 /// What every jail of this server has in common, found once.
 #[derive(Clone, Debug)]
 pub struct Base {
-    /// Whether roots are built (as root) or plain paths used.
-    pub root: bool,
+    pub tier: Tier,
+    /// Whether owners can be mapped: then all writable folders belong to one uid on disk.
+    pub mapped: bool,
     wrapper: PathBuf,
     mount_on: PathBuf,
-    common: Vec<Bind>,
 }
 
 impl Base {
     /// Lays the wrapper and finds Bun's libraries. Errors: what cannot be read or written.
-    pub fn prepare(options: &Options, root: bool) -> io::Result<Self> {
-        crate::base::fs::make_dir(&options.scratch, 0o711)?;
+    pub fn prepare(options: &Options, tier: Tier) -> io::Result<(Self, Setup)> {
         let wrapper = options.scratch.join("wrapper.ts");
         crate::base::fs::write_atomic(&wrapper, WRAPPER.as_bytes(), 0o644)?;
         let mount_on = options.scratch.join("root");
         crate::base::fs::make_dir(&mount_on, 0o755)?;
-        let mut common = Vec::new();
-        if root {
+        let mut binds = Vec::new();
+        if tier != Tier::ProcessOnly {
             let loader = elf::interpreter(&options.bun)?;
-            common.push(Bind::read(&options.bun, sandbox::BUN));
-            common.push(Bind::read(&loader, &loader));
-            common.extend(elf::libraries()?.iter().map(|path| Bind::read(path, path)));
-            common.push(Bind::read(&wrapper, sandbox::WRAPPER));
+            binds.push(Bind::read(&options.bun, sandbox::BUN));
+            binds.push(Bind::read(&options.steady, sandbox::STEADY));
+            binds.push(Bind::read(&loader, &loader));
+            binds.extend(elf::libraries()?.iter().map(|path| Bind::read(path, path)));
+            binds.push(Bind::read(&wrapper, sandbox::WRAPPER));
             // `env` for the first line of scripts that packages bring.
-            for path in [
-                "/usr/bin/env",
-                "/etc/ssl",
-                "/usr/share/ca-certificates",
-                "/etc/resolv.conf",
-                "/etc/hosts",
-                "/etc/localtime",
-            ] {
-                common.push(Bind::maybe(path, path));
+            for path in ["/usr/bin/env", "/etc/ssl", "/usr/share/ca-certificates", "/etc/localtime"] {
+                binds.push(Bind::maybe(path, path));
+            }
+            for path in certificates().iter().filter(|path| !path.starts_with("/etc/ssl")) {
+                binds.push(Bind::maybe(path, path));
             }
         }
-        Ok(Self { root, wrapper, mount_on, common })
+        let setup = Setup { tier, at: mount_on.clone(), binds, data: options.scratch.clone() };
+        Ok((Self { tier, mapped: false, wrapper, mount_on }, setup))
+    }
+
+    /// Whether children have a root of their own.
+    pub fn has_root(&self) -> bool {
+        self.tier != Tier::ProcessOnly
+    }
+
+    /// Who a child's writable folders belong to on disk; `None` where that is the server's own user.
+    pub fn owner(&self, options: &Options, uid_offset: u32) -> Option<u32> {
+        let uid = if self.mapped { options.uid_base } else { options.uid_base.saturating_add(uid_offset) };
+        (self.tier == Tier::Full).then_some(uid)
     }
 
     /// The spec of an app's child, listening in `socket_dir`.
     pub fn child(&self, options: &Options, spec: &LaunchSpec, socket_dir: &Path, group: Option<&Group>) -> JailSpec {
-        let (code, home, run) = if self.root {
+        let (code, home, run) = if self.has_root() {
             (sandbox::CODE.into(), sandbox::HOME.into(), sandbox::RUN.into())
         } else {
             (spec.code.clone(), spec.home.clone(), socket_dir.to_owned())
@@ -85,7 +97,7 @@ impl Base {
                 set(&mut env, "BUN_OPTIONS", format!("--no-install --preload={}", text(&wrapper)));
             }
         }
-        default(&mut env, "PORT", PORT);
+        default(&mut env, "PORT", &PORT.to_string());
         default(&mut env, "NODE_ENV", "production");
         // Bun's cache of transpiled modules gains nothing measurable and would count as the app's data.
         default(&mut env, "BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0");
@@ -93,23 +105,31 @@ impl Base {
         self.surroundings(options, &mut env, &bun);
         set(&mut env, "DATA_DIR", text(&home.join("data")));
         set(&mut env, "STEADY_SOCKET", text(&run.join(super::upstream::SOCKET)));
-        let root = self.root.then(|| {
-            let mut binds = self.common.clone();
-            binds.push(Bind::read(&spec.code, sandbox::CODE));
-            binds.push(Bind::write(&spec.home, sandbox::HOME));
-            binds.push(Bind::write(socket_dir, sandbox::RUN));
-            let own = vec![spec.home.clone(), socket_dir.to_owned()];
-            self.built(options, spec.uid_offset, spec.limits.tmp_bytes, binds, own)
-        });
-        let links = Some((code, home.clone()));
-        self.assemble(group, spec.limits.open_files, root, argv, env, home, links)
+        let places =
+            vec![Place::read(&spec.code, &code), Place::write(&spec.home, &home), Place::write(socket_dir, &run)];
+        let cwd = home.clone();
+        let who = (spec.uid_offset, spec.limits);
+        JailSpec { links: Some((code, home)), ..self.assemble(options, group, who, places, (argv, env, cwd)) }
     }
 
-    /// The spec of a job: its folders at their own paths, its home in `home`.
+    /// The spec of a job: its folders are `/app` (where it works, if it may write there) and `/job/0`, `/job/1`, …
+    /// Its command names them by their own paths, which are replaced.
     pub fn job(&self, options: &Options, job: &JobSpec, home: &Path, group: Option<&Group>) -> JailSpec {
         let (bun, _) = self.programs(options);
-        let steady = if self.root { PathBuf::from(sandbox::STEADY) } else { options.steady.clone() };
-        let mut argv = job.command.clone();
+        let steady = if self.has_root() { PathBuf::from(sandbox::STEADY) } else { options.steady.clone() };
+        let inside_home = if self.has_root() { PathBuf::from(sandbox::JOB_HOME) } else { home.to_owned() };
+        let mut places = vec![Place::write(home, &inside_home)];
+        let folders = job.writable.iter().map(|p| (p, true)).chain(job.readable.iter().map(|p| (p, false)));
+        for (n, (path, writable)) in folders.enumerate() {
+            let to = match self.has_root() {
+                false => path.clone(),
+                true if *path == job.cwd => sandbox::CODE.into(),
+                true => PathBuf::from(format!("{}/{n}", sandbox::JOB)),
+            };
+            // What is installed and built there is run there.
+            places.push(Place { from: path.clone(), to, write: writable, run: true });
+        }
+        let mut argv: Vec<String> = job.command.iter().map(|word| text(&seen(&places, Path::new(word)))).collect();
         if let Some(program) = argv.first_mut() {
             match program.as_str() {
                 "bun" => *program = text(&bun),
@@ -130,65 +150,161 @@ impl Base {
         if let Some(cafile) = &cafile {
             default(&mut env, "NODE_EXTRA_CA_CERTS", cafile);
         }
-        let inside_home = if self.root { PathBuf::from("/home/job") } else { home.to_owned() };
         set(&mut env, "HOME", text(&inside_home));
         default(&mut env, "BUN_INSTALL_CACHE_DIR", &text(&inside_home.join("cache")));
         self.surroundings(options, &mut env, &bun);
-        let root = self.root.then(|| {
-            let mut binds = self.common.clone();
-            binds.push(Bind::read(&options.steady, sandbox::STEADY));
-            binds.push(Bind::write(home, &inside_home));
-            for name in ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
-                if let Some((_, path)) = env.iter().find(|(k, _)| k == name)
-                    && !path.starts_with("/etc/ssl")
-                {
-                    binds.push(Bind::maybe(path, path));
-                }
-            }
-            binds.extend(job.readable.iter().map(|path| Bind::read(path, path)));
-            binds.extend(job.writable.iter().map(|path| Bind::write(path, path)));
-            let own = job.writable.iter().cloned().chain([home.to_owned()]).collect();
-            self.built(options, job.uid_offset, job.limits.tmp_bytes, binds, own)
-        });
-        self.assemble(group, job.limits.open_files, root, argv, env, job.cwd.clone(), None)
+        let cwd = seen(&places, &job.cwd);
+        self.assemble(options, group, (job.uid_offset, job.limits), places, (argv, env, cwd))
     }
 
     fn programs(&self, options: &Options) -> (PathBuf, PathBuf) {
-        if self.root {
+        if self.has_root() {
             (sandbox::BUN.into(), sandbox::WRAPPER.into())
         } else {
             (options.bun.clone(), self.wrapper.clone())
         }
     }
 
-    fn built(&self, options: &Options, offset: u32, tmp_bytes: u64, binds: Vec<Bind>, own: Vec<PathBuf>) -> Root {
-        Root { at: self.mount_on.clone(), uid: options.uid_base.saturating_add(offset), tmp_bytes, binds, own }
-    }
-
     /// What every process finds in its environment.
     fn surroundings(&self, options: &Options, env: &mut Vec<(String, String)>, bun: &Path) {
-        let path =
-            if self.root { "/bin".to_owned() } else { format!("{}:/usr/bin:/bin", text(bun.parent().unwrap_or(bun))) };
+        let path = if self.has_root() {
+            "/bin".to_owned()
+        } else {
+            format!("{}:/usr/bin:/bin", text(bun.parent().unwrap_or(bun)))
+        };
         default(env, "PATH", &path);
         default(env, "TMPDIR", "/tmp");
         default(env, "LANG", "C.UTF-8");
         set(env, "STEADY_INSTANCE", options.instance.clone());
     }
 
-    #[allow(clippy::too_many_arguments)] // each is one field
     fn assemble(
         &self,
+        options: &Options,
         group: Option<&Group>,
-        open_files: u64,
-        root: Option<Root>,
-        argv: Vec<String>,
-        env: Vec<(String, String)>,
-        cwd: PathBuf,
-        links: Option<(PathBuf, PathBuf)>,
+        (uid_offset, limits): (u32, Limits),
+        places: Vec<Place>,
+        (argv, env, cwd): (Vec<String>, Vec<(String, String)>, PathBuf),
     ) -> JailSpec {
-        let join = group.map(Group::join_files).unwrap_or_default();
-        JailSpec { parent: std::process::id(), join, open_files, root, argv, env, cwd, links }
+        let walls = self.walls(options, &places);
+        let root = self.has_root().then(|| {
+            let own = places.iter().filter(|p| p.write).map(|p| p.from.clone()).collect();
+            let binds = places.iter().map(|p| Bind {
+                from: p.from.clone(),
+                to: p.to.clone(),
+                writable: p.write,
+                execute: p.run,
+                optional: false,
+            });
+            let view = group.map(Group::view).unwrap_or_default();
+            let view = view.into_iter().map(|(from, to)| Bind { execute: false, ..Bind::read(from, to) });
+            let full = self.tier == Tier::Full;
+            Root {
+                at: self.mount_on.clone(),
+                uid: if full { options.uid_base.saturating_add(uid_offset) } else { ROOTLESS_UID },
+                disk: self.owner(options, uid_offset),
+                tmp_bytes: limits.tmp_bytes,
+                binds: binds.chain(view).collect(),
+                own: if full { own } else { Vec::new() },
+            }
+        });
+        let join = match group {
+            Some(group) if group.open_dir().is_none() => group.join_files(),
+            _ => Vec::new(),
+        };
+        JailSpec {
+            join,
+            open_files: limits.open_files,
+            file_bytes: Some(limits.disk_bytes),
+            root,
+            walls,
+            argv,
+            env,
+            cwd,
+            links: None,
+        }
     }
+}
+
+/// What a child with a root of its own reads and runs, beside its places.
+const COMMON: &[&str] = &["/bin", "/lib", "/lib64", "/usr"];
+const COMMON_READ: &[&str] = &["/etc", "/proc", "/sys", "/run", "/dev"];
+/// The same of the host, for one without.
+const HOST: &[&str] = &["/bin", "/lib", "/lib64", "/usr/bin", "/usr/lib", "/usr/lib64"];
+const HOST_READ: &[&str] = &[
+    "/etc/hosts",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/resolv.conf",
+    "/etc/ssl",
+    "/usr/share/ca-certificates",
+    "/usr/share/zoneinfo",
+    "/proc/self",
+    "/dev/urandom",
+    "/dev/random",
+    "/dev/zero",
+];
+
+impl Base {
+    fn walls(&self, options: &Options, places: &[Place]) -> Walls {
+        let (execute, read) = if self.has_root() { (COMMON, COMMON_READ) } else { (HOST, HOST_READ) };
+        let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let (mut execute, mut read) = (paths(execute), paths(read));
+        if !self.has_root() {
+            execute.extend([options.bun.clone(), options.steady.clone()]);
+            read.push(self.wrapper.clone());
+            read.extend(certificates());
+        }
+        let mut write = paths(&["/tmp", "/dev/null", "/dev/full"]);
+        for place in places {
+            if place.run {
+                execute.push(place.to.clone());
+            }
+            if place.write {
+                write.push(place.to.clone());
+            }
+        }
+        Walls { read, execute, write, deny_tcp: !self.has_root() }
+    }
+}
+
+/// A folder of the host, and where the child sees it.
+struct Place {
+    from: PathBuf,
+    to: PathBuf,
+    write: bool,
+    run: bool,
+}
+
+impl Place {
+    fn read(from: &Path, to: &Path) -> Self {
+        Self { from: from.to_owned(), to: to.to_owned(), write: false, run: true }
+    }
+    fn write(from: &Path, to: &Path) -> Self {
+        Self { write: true, run: false, ..Self::read(from, to) }
+    }
+}
+
+/// A path as the child sees it: the innermost folder that it lies in is replaced.
+fn seen(places: &[Place], path: &Path) -> PathBuf {
+    let of =
+        |place: &Place| Some((place.from.components().count(), place.to.join(path.strip_prefix(&place.from).ok()?)));
+    let found = places.iter().filter_map(of).max_by_key(|(depth, _)| *depth).map(|(_, to)| to);
+    // Joining an empty rest adds a slash.
+    found.map_or_else(|| path.to_owned(), |to| to.components().collect())
+}
+
+/// Certificates the server's own environment names.
+fn certificates() -> Vec<PathBuf> {
+    let named = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(std::env::var_os);
+    named.map(PathBuf::from).chain(npmrc().1.map(PathBuf::from)).collect()
+}
+
+/// The port a child is told: its owner's variable may name another.
+pub fn port(spec: &LaunchSpec) -> u16 {
+    let own = spec.env.iter().find(|(name, _)| name == "PORT").and_then(|(_, value)| value.expose().parse().ok());
+    own.filter(|port| *port != 0).unwrap_or(PORT)
 }
 
 fn text(path: &Path) -> String {

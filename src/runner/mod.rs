@@ -20,6 +20,8 @@ mod supervisor;
 mod sweep;
 mod table;
 pub mod upstream;
+mod wire;
+mod zygote;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,6 +54,8 @@ pub struct Options {
     pub gate_waiters: usize,
     /// How long a child may take to finish after SIGTERM.
     pub drain_timeout: Duration,
+    /// The strongest tier to try; `None` = the strongest there is.
+    pub tier: Option<sandbox::tier::Tier>,
 }
 
 /// What the runner calls an app or a draft.
@@ -353,7 +357,7 @@ impl Runner {
     }
     /// `full`, `uid`, `process-only`: what confinement is active here, in one word and one sentence.
     pub fn confinement(&self) -> (&'static str, String) {
-        sandbox::probe::describe(self.0.common().base.root, &self.0.common().cgroups)
+        sandbox::probe::describe(self.0.common().base.has_root(), &self.0.common().cgroups)
     }
     /// Stops every child; for shutdown. Nothing starts afterwards.
     pub async fn stop_all(&self) {

@@ -1,39 +1,28 @@
-//! One confined process: started through `steady jail`, watched, told to end, and gone with all it started.
+//! One confined process: started by the zygote, watched, told to end, and gone with all it started.
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::ExitStatus;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
-use tokio::sync::oneshot;
+use rustix::fs::MemfdFlags;
+use rustix::pipe::PipeFlags;
+use rustix::process::{Signal, pidfd_send_signal};
+use tokio::net::unix::pipe;
 
 use super::sandbox::JailSpec;
 use super::sandbox::cgroup::Group;
-
-type Work = Box<dyn FnOnce() + Send>;
-
-/// The one thread that forks. Children are killed when the thread that forked them ends, so it must
-/// live as long as the server: no worker of a thread pool may do this.
-#[derive(Clone)]
-pub struct Spawner(std::sync::mpsc::Sender<Work>);
+use super::sandbox::wire;
+use super::wire::Wire;
+use super::zygote::{Spawned, Zygote};
+use crate::base::Tasks;
 
 /// A process that was started. Dropping it kills it.
 pub struct Running {
-    child: Child,
-    pid: u32,
+    process: Spawned,
+    wire: Wire,
     group: Option<Group>,
     oom_before: u64,
-}
-
-/// Where the jail says what it could not do.
-pub struct Wire {
-    stream: UnixStream,
-    /// What it has said so far; kept here so that waiting can be cancelled.
-    said: Vec<u8>,
 }
 
 /// How a process ended.
@@ -44,95 +33,69 @@ pub struct Ending {
     pub text: String,
 }
 
-impl Spawner {
-    /// Errors: when the thread cannot be started.
-    pub fn start() -> io::Result<Self> {
-        let (send, receive) = std::sync::mpsc::channel::<Work>();
-        let runtime = tokio::runtime::Handle::current();
-        std::thread::Builder::new().name("runner-spawn".into()).spawn(move || {
-            let _inside = runtime.enter();
-            while let Ok(work) = receive.recv() {
-                work();
-            }
-        })?;
-        Ok(Self(send))
-    }
-
-    async fn spawn(&self, mut command: Command) -> io::Result<Child> {
-        let (answer, wait) = oneshot::channel();
-        let gone = || io::Error::other("the spawning thread is gone");
-        let work: Work = Box::new(move || {
-            // Whoever asked may have given up: its child is then killed by being dropped.
-            let _ = answer.send(command.spawn());
-        });
-        self.0.send(work).map_err(|_| gone())?;
-        wait.await.map_err(|_| gone())?
-    }
-}
-
 impl Running {
-    /// Starts `steady jail` and hands it the spec.
+    /// Has the zygote start it, and hands it the spec.
     pub async fn start(
-        spawner: &Spawner,
-        steady: &Path,
+        zygote: &Zygote,
+        tasks: &Tasks,
         spec: JailSpec,
         group: Option<Group>,
-    ) -> io::Result<(Self, Wire, ChildStdout, ChildStderr)> {
-        let (mine, theirs) = std::os::unix::net::UnixStream::pair()?;
-        mine.set_nonblocking(true)?;
-        let mut wire = UnixStream::from_std(mine)?;
-        let mut command = Command::new(steady);
-        command.arg("jail").env_clear().current_dir("/").kill_on_drop(true);
-        command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = spawner.spawn(command).await?;
-        let lost = || io::Error::other("the process ended at once");
-        let pid = child.id().ok_or_else(lost)?;
-        let (out, err) = (child.stdout.take().ok_or_else(lost)?, child.stderr.take().ok_or_else(lost)?);
+    ) -> io::Result<(Self, pipe::Receiver, pipe::Receiver)> {
+        let (mine, theirs) = wire::pair()?;
+        let paper = rustix::fs::memfd_create("spec", MemfdFlags::CLOEXEC)?;
         let bytes = serde_json::to_vec(&spec)?;
-        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-        // A jail that died before reading is told about by `entered`.
-        let _ = wire.write_all(&length.to_le_bytes()).await;
-        let _ = wire.write_all(&bytes).await;
+        io::Write::write_all(&mut std::fs::File::from(paper.try_clone()?), &bytes)?;
+        let (out, child_out) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let (err, child_err) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let folder: Option<OwnedFd> = group.as_ref().and_then(Group::open_dir);
+        let mut fds = vec![theirs.as_fd(), paper.as_fd(), child_out.as_fd(), child_err.as_fd()];
+        fds.extend(folder.as_ref().map(|fd| fd.as_fd()));
         let oom_before = group.as_ref().map_or(0, Group::oom_kills);
-        let wire = Wire { stream: wire, said: Vec::new() };
-        Ok((Self { child, pid, group, oom_before }, wire, out, err))
+        let process = zygote.spawn(&fds, folder.is_some()).await?;
+        let running = Self { process, wire: Wire::new(mine, tasks)?, group, oom_before };
+        let receive = |fd: OwnedFd| {
+            rustix::io::ioctl_fionbio(&fd, true)?;
+            pipe::Receiver::from_owned_fd(fd)
+        };
+        Ok((running, receive(out)?, receive(err)?))
     }
 
+    /// Of its init, as the server sees it.
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.process.pid
     }
 
-    /// Waits for the main process; safe to cancel.
+    pub fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// Waits for its end; safe to cancel.
     pub async fn wait(&mut self) -> Ending {
-        let status = self.child.wait().await;
+        let raw = match self.process.ended.wait_for(Option::is_some).await {
+            Ok(status) => status.unwrap_or_default(),
+            Err(_) => return Ending { success: false, text: "lost sight of it".into() },
+        };
+        let status = ExitStatus::from_raw(self.wire.status().await.unwrap_or(raw));
         let oom = self.group.as_ref().map_or(0, Group::oom_kills) > self.oom_before;
-        match status {
-            Ok(status) => describe(status, oom),
-            Err(e) => Ending { success: false, text: format!("lost sight of it: {e}") },
-        }
+        describe(status, oom)
     }
 
     /// Asks it to end, and what it has started in its session with it.
     pub fn terminate(&self) {
-        self.signal(Signal::TERM);
+        self.wire.terminate();
     }
 
+    /// Ends its init, and with it, where it has a world of its own, everything in there.
     pub fn kill(&self) {
-        self.signal(Signal::KILL);
-    }
-
-    /// The pid is ours until `wait` has reaped it, so it cannot be another's.
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
-            // A jail that is still being entered leads no group yet.
-            let _ = kill_process_group(pid, signal).or_else(|_| kill_process(pid, signal));
-        }
+        let _ = pidfd_send_signal(&self.process.pidfd, Signal::KILL);
     }
 
     /// Ends what is left of its group: daemons, grandchildren.
     pub async fn sweep(self, instance: &str) {
-        let (pid, instance) = (self.pid, instance.to_owned());
-        let work = tokio::task::spawn_blocking(move || match self.group {
+        self.kill();
+        let pid = self.wire.entered().await.unwrap_or(self.process.pid);
+        let (instance, group) = (instance.to_owned(), self.group.clone());
+        let work = tokio::task::spawn_blocking(move || match group {
             Some(group) => group.destroy(),
             None => drop(super::sweep::marked(&instance, Some(pid))),
         });
@@ -140,18 +103,9 @@ impl Running {
     }
 }
 
-impl Wire {
-    /// Waits until the jail has become the program; safe to cancel. Errors: the step that failed.
-    pub async fn entered(&mut self) -> Result<(), String> {
-        while self.said.len() < 4096 {
-            match self.stream.read_buf(&mut self.said).await {
-                Ok(0) => break,
-                Ok(_) => {}
-                // A reset: it died with the spec unread.
-                Err(e) => return Err(format!("jail: {e}")),
-            }
-        }
-        if self.said.is_empty() { Ok(()) } else { Err(String::from_utf8_lossy(&self.said).into_owned()) }
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::app::{App, Common};
 use super::launch::Base;
 use super::logs::Logs;
-use super::process::Spawner;
 use super::sandbox::cgroup::Cgroups;
-use super::sandbox::probe;
+use super::sandbox::{probe, tier::Tier};
+use super::zygote::Zygote;
 use super::{AppKey, LaunchSpec, Options, sweep};
-use crate::base::{Clock, Result, ResultExt as _, Tasks};
+use crate::base::{Clock, Error, Result, ResultExt as _, Tasks};
 
 pub struct Table {
     common: Arc<Common>,
@@ -29,14 +29,13 @@ struct Known {
 
 impl Table {
     pub fn start(options: Options, clock: Clock, tasks: Tasks) -> Result<Self> {
-        let root = probe::can_build_root();
-        let base = Base::prepare(&options, root).internal("while preparing the runner")?;
+        crate::base::fs::make_dir(&options.scratch, 0o711).internal("while preparing the runner")?;
         let cgroups = Cgroups::probe(&options.instance);
         sweep::at_start(&options.scratch, &options.instance, &cgroups)
             .internal("while sweeping what an earlier run left")?;
-        let spawner = Spawner::start().internal("while starting the thread that forks")?;
+        let (base, zygote, weaker) = strongest(&options, &tasks)?;
         let counter = AtomicU64::new(0);
-        let common = Common { options, clock, tasks, cgroups, spawner, base, counter };
+        let common = Common { options, clock, tasks, cgroups, zygote, base, weaker, counter };
         Ok(Self { common: Arc::new(common), known: Mutex::default() })
     }
 
@@ -90,6 +89,23 @@ impl Table {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The strongest walls this machine lets us build, and why stronger ones could not be.
+fn strongest(options: &Options, tasks: &Tasks) -> Result<(Base, Zygote, Vec<(Tier, String)>)> {
+    let mut weaker = Vec::new();
+    for tier in probe::candidates(options.tier) {
+        let (mut base, setup) = Base::prepare(options, tier).internal("while preparing the runner")?;
+        match Zygote::start(options.steady.clone(), setup, tasks.clone()) {
+            Ok(zygote) => {
+                base.mapped = zygote.maps_owners();
+                return Ok((base, zygote, weaker));
+            }
+            Err(why) => weaker.push((tier, why.to_string())),
+        }
+    }
+    let why: Vec<String> = weaker.iter().map(|(tier, why)| format!("{}: {why}", tier.name())).collect();
+    Err(Error::internal("no child process can be confined here").because(why.join("; ")))
 }
 
 /// Takes an app out of the table again when dropped, unless kept.

@@ -1,7 +1,8 @@
 //! A child ready to answer: an HTTP/1.1 client over its socket, and a lease that counts as in flight.
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,13 +11,15 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
+use tokio_util::either::Either;
 
 use super::Admission;
 use super::app::App;
 use super::child::Child;
 use super::supervisor::{ChildId, Phase};
+use super::wire::Wire;
 use crate::base::{Clock, Error, Millis, Result, ResultExt as _, Tasks};
 
 /// The child's socket, in a folder of its own.
@@ -45,6 +48,11 @@ pub struct Lease(Arc<Line>);
 pub struct Line {
     /// The folder of the socket. The child can write there, so nothing in it is followed.
     dir: OwnedFd,
+    /// The port it was told, for a child that listens by itself, and who can reach it there.
+    port: u16,
+    inside: OnceLock<Wire>,
+    /// It listens on its port and not on the socket.
+    by_port: AtomicBool,
     /// Connections, some of them still busy with a response.
     pool: Mutex<Vec<SendRequest<Body>>>,
     in_flight: AtomicU64,
@@ -130,9 +138,12 @@ impl Drop for Lease {
 }
 
 impl Line {
-    pub(super) fn new(dir: OwnedFd, clock: Clock, tasks: Tasks) -> Self {
+    pub(super) fn new(dir: OwnedFd, port: u16, clock: Clock, tasks: Tasks) -> Self {
         Self {
             dir,
+            port,
+            inside: OnceLock::new(),
+            by_port: AtomicBool::new(false),
             pool: Mutex::new(Vec::new()),
             in_flight: AtomicU64::new(0),
             quiet_since: AtomicI64::new(clock.now()),
@@ -151,9 +162,31 @@ impl Line {
         (self.in_flight() == 0).then(|| self.quiet_since.load(Ordering::SeqCst))
     }
 
-    /// Whether the child listens. The socket is opened without following links: what a child puts in its
-    /// place must not lead the server to another socket of this machine.
-    pub async fn dial(&self) -> std::io::Result<UnixStream> {
+    /// Gives it the way into the child's network. Once.
+    pub(super) fn reach(&self, wire: Wire) {
+        let _ = self.inside.set(wire);
+    }
+
+    /// Whether the child listens on its socket; with `port`, on that either.
+    pub(super) async fn listens(&self, port: bool) -> bool {
+        if self.dial_socket().await.is_ok() {
+            return true;
+        }
+        let by_port = port && self.dial_port().await.is_ok();
+        self.by_port.store(by_port, Ordering::Relaxed);
+        by_port
+    }
+
+    async fn dial(&self) -> std::io::Result<Either<UnixStream, TcpStream>> {
+        if self.by_port.load(Ordering::Relaxed) {
+            return Ok(Either::Right(self.dial_port().await?));
+        }
+        Ok(Either::Left(self.dial_socket().await?))
+    }
+
+    /// The socket is opened without following links: what a child puts in its place must not lead the
+    /// server to another socket of this machine.
+    async fn dial_socket(&self) -> std::io::Result<UnixStream> {
         let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let socket = rustix::fs::openat2(&self.dir, SOCKET, flags, Mode::empty(), inside)?;
@@ -162,6 +195,24 @@ impl Line {
             return Err(std::io::ErrorKind::InvalidInput.into());
         }
         UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd())).await
+    }
+
+    /// Init makes the connection, inside the child's network: no port of the host is involved.
+    async fn dial_port(&self) -> std::io::Result<TcpStream> {
+        match self.dial_inside(Ipv4Addr::LOCALHOST.into()).await {
+            Err(_) => self.dial_inside(Ipv6Addr::LOCALHOST.into()).await,
+            stream => stream,
+        }
+    }
+
+    async fn dial_inside(&self, address: IpAddr) -> std::io::Result<TcpStream> {
+        let wire = self.inside.get().ok_or(std::io::ErrorKind::NotConnected)?;
+        let stream = TcpStream::from_std(wire.connect(SocketAddr::from((address, self.port))).await?.into())?;
+        // It may still have been on its way.
+        stream.writable().await?;
+        stream.take_error()?.map_or(Ok(()), Err)?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>> {

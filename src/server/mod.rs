@@ -233,6 +233,7 @@ fn runner_options(config: &Config, dir: &DataDir, bun: PathBuf) -> Result<runner
         start_timeout: Duration::from_secs(config.start_timeout_seconds),
         gate_timeout: Duration::from_secs(config.start_timeout_seconds + 5),
         gate_waiters: 512,
+        tier: None,
         drain_timeout: Duration::from_secs(config.drain_seconds),
     })
 }

@@ -36,7 +36,7 @@ async fn it_sees_only_its_own() {
     let uid = world.options.uid_base + app.uid_offset;
     for expected in [
         r#""shadow":"ENOENT""#.to_owned(),
-        r#""root":"app,bin,dev,etc,home,lib,lib64,proc,run,tmp,usr""#.to_owned(),
+        r#""root":"app,bin,dev,etc,home,job,lib,lib64,proc,run,sys,tmp,usr""#.to_owned(),
         format!(r#""uid":"{uid} {uid} "#),
         r#""caps":5"#.to_owned(),
         r#""nnp":true"#.to_owned(),
@@ -44,7 +44,6 @@ async fn it_sees_only_its_own() {
         r#""fds":"""#.to_owned(),
         r#""code":"EROFS""#.to_owned(),
         r#""bun":"E"#.to_owned(),
-        r#""kill":"E"#.to_owned(),
         r#""host":"app""#.to_owned(),
         r#""tmp":"ENOSPC""#.to_owned(),
         r#""env":"BUN_RUNTIME_TRANSPILER_CACHE_PATH,DATA_DIR,HOME,LANG,NODE_ENV,PATH,PORT,STEADY_INSTANCE,TMPDIR""#

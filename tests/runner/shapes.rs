@@ -130,3 +130,23 @@ async fn events_stream_and_websockets_talk() {
     drop(socket);
     world.down().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_listens_by_itself_is_reached_in_its_own_network() {
+    let world = World::new();
+    if world.runner.confinement().0 == "process-only" {
+        return eprintln!("no network of its own here: only the wrapper's socket is served");
+    }
+    // A grandchild that the wrapper does not reach: as a program that is not Bun would be.
+    let server = "const net = process.argv[2]; Bun.serve({ hostname: net, port: +process.env.PORT, fetch: r => new Response('own port ' + r.headers.get('host')) })";
+    for (name, host) in [("by-port", "127.0.0.1"), ("by-port6", "::1"), ("by-any", "0.0.0.0")] {
+        let code = format!(
+            "Bun.spawn([process.execPath, '/app/server.js', '{host}'], {{ stdio: ['ignore', 'inherit', 'inherit'], env: {{ ...process.env, BUN_OPTIONS: '' }} }}); setInterval(() => {{}}, 1e6)"
+        );
+        let app = world.app(name, &[("index.ts", &code), ("server.js", server)]);
+        world.runner.register(app.clone());
+        let (status, body) = world.get(&app, "/").await;
+        assert_eq!((status, body.as_str()), (200, "own port app.localhost"), "{name}: {:#?}", world.log(&app));
+    }
+    world.down().await;
+}

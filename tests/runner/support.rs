@@ -38,6 +38,7 @@ impl World {
             gate_timeout: Duration::from_secs(30),
             gate_waiters: 100,
             drain_timeout: Duration::from_secs(2),
+            tier: None,
         };
         change(&mut options);
         let tasks = Tasks::new();

@@ -116,6 +116,20 @@ impl Group {
         self.dirs.iter().map(|dir| dir.join("cgroup.procs")).collect()
     }
 
+    /// The folder of a v2 group, to start a process in.
+    pub fn open_dir(&self) -> Option<std::os::fd::OwnedFd> {
+        let dir = self.dirs.first().filter(|_| self.v2)?;
+        fs::File::open(dir).ok().map(Into::into)
+    }
+
+    /// What a process in it may see of it: outside and inside paths.
+    pub fn view(&self) -> Vec<(PathBuf, &'static str)> {
+        let places: &[&'static str] =
+            if self.v2 { &["/sys/fs/cgroup"] } else { &["/sys/fs/cgroup/memory", "", "/sys/fs/cgroup/cpu"] };
+        let dirs = self.dirs.iter().cloned().zip(places.iter().copied());
+        dirs.filter(|(_, place)| !place.is_empty()).collect()
+    }
+
     /// Bytes the whole group holds now, without cached files it could give back.
     pub fn memory(&self) -> Option<u64> {
         let (usage, cache) = if self.v2 {

@@ -1,5 +1,15 @@
 //! What this kernel and container allow, found out once at start.
 use super::cgroup::Cgroups;
+use super::tier::Tier;
+
+/// The tiers worth trying, strongest first, none above `most`.
+pub fn candidates(most: Option<Tier>) -> Vec<Tier> {
+    let strongest = if can_build_root() { Tier::Full } else { Tier::Rootless };
+    let all = [Tier::Full, Tier::Rootless, Tier::ProcessOnly];
+    // Root in a user namespace of its own would run apps as the host's root.
+    let fits = |tier: &Tier| *tier >= strongest && most.is_none_or(|most| *tier >= most);
+    all.into_iter().filter(fits).filter(|t| *t != Tier::Rootless || !nix::unistd::geteuid().is_root()).collect()
+}
 
 /// Whether a root can be built and users changed: root with the capabilities for it.
 pub fn can_build_root() -> bool {

@@ -1,0 +1,204 @@
+//! Process 1 of a child's world: builds it, starts the program, makes sockets in there for the server,
+//! passes signals on, reaps, and reports how the program ended. Trusted, unprivileged once the world
+//! stands, and invisible to the program.
+use std::fs::File;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::FileExt as _;
+
+use nix::libc;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{ForkResult, Pid, fork};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::jail::{self, Failure, Step as _, write_plain};
+use super::seccomp::Filters;
+use super::tier::Tier;
+use super::wire::{self, Order, Word};
+use super::{JailSpec, memfd, mounts, netns};
+
+/// A spec is some kilobytes of environment and paths.
+const MAX_SPEC: u64 = 4 << 20;
+/// Exit code of a jail that could not be entered.
+const FAILED: i32 = 111;
+
+/// What the zygote gives a new process.
+pub(super) struct Inherited<'a> {
+    pub tier: Tier,
+    pub filters: &'a Filters,
+    pub wire: OwnedFd,
+    pub spec: File,
+    pub out: OwnedFd,
+    pub err: OwnedFd,
+}
+
+/// Never returns to the zygote's code.
+pub(super) fn main(inherited: Inherited<'_>) -> ! {
+    let code = match run(&inherited) {
+        Ok(code) => code,
+        Err(Failure(why)) => {
+            // Nobody left to tell when this fails: the exit code still speaks.
+            let _ = wire::send(&inherited.wire, &Word::Failed { why }, &[]);
+            FAILED
+        }
+    };
+    // SAFETY: ends this copy of the zygote without running what was meant for the zygote's own end.
+    unsafe { libc::_exit(code) }
+}
+
+fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
+    // Across changes of uid this is set again.
+    prctl::set_pdeathsig(Signal::SIGKILL).step("follow the zygote's death")?;
+    let spec = read_spec(&inherited.spec)?;
+    jail::limit_resources(&spec)?;
+    for file in &spec.join {
+        write_plain(file, b"0").step(&format!("join {}", file.display()))?;
+    }
+    let children = children()?;
+    if let Some(root) = &spec.root {
+        unshare(CloneFlags::CLONE_NEWCGROUP).step("unshare the cgroup namespace")?;
+        nix::unistd::sethostname("app").step("set the host name")?;
+        if inherited.tier == Tier::Full {
+            memfd::forbid_memfd_exec().step("forbid programs in memory")?;
+        }
+        netns::prepare()?;
+        let doors = netns::doors()?;
+        let fds: Vec<_> = doors.iter().map(|fd| fd.as_fd()).collect();
+        wire::send(&inherited.wire, &Word::Doors, &fds).step("hand out the DNS sockets")?;
+        for folder in &root.own {
+            let owner = root.disk.unwrap_or(root.uid);
+            mounts::give(folder, owner).step(&format!("give {}", folder.display()))?;
+        }
+        mounts::enter(root)?;
+        jail::lose_privileges((inherited.tier == Tier::Full).then_some(root.uid))?;
+    } else {
+        nix::sys::prctl::set_child_subreaper(true).step("adopt orphans")?;
+    }
+    prctl::set_no_new_privs().step("no_new_privs")?;
+    prctl::set_dumpable(false).step("hide")?;
+    prctl::set_pdeathsig(Signal::SIGKILL).step("follow the zygote's death")?;
+    let (entered, entering) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).step("make a pipe")?;
+    // SAFETY: this process has one thread.
+    let program = match unsafe { fork() }.step("fork")? {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => jail::main(inherited, &spec, &entering),
+    };
+    drop(entering);
+    close_streams(inherited);
+    if let Some(why) = said(&entered) {
+        return Err(Failure(why));
+    }
+    let pid = u32::try_from(program.as_raw()).unwrap_or_default();
+    wire::send(&inherited.wire, &Word::Entered { pid }, &[]).step("say that it runs")?;
+    Ok(watch(&inherited.wire, &children, program))
+}
+
+fn read_spec(file: &File) -> Result<JailSpec, Failure> {
+    let length = file.metadata().step("read the spec")?.len();
+    if length > MAX_SPEC {
+        return Err(Failure("jail: read the spec: it is too large".into()));
+    }
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    file.read_exact_at(&mut bytes, 0).step("read the spec")?;
+    serde_json::from_slice(&bytes).step("read the spec")
+}
+
+fn children() -> Result<SignalFd, Failure> {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask.thread_block().step("wait for children")?;
+    SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).step("wait for children")
+}
+
+/// The program's streams end with the program, not with this process.
+fn close_streams(inherited: &Inherited<'_>) {
+    for fd in [inherited.out.as_fd(), inherited.err.as_fd(), inherited.spec.as_fd()] {
+        // SAFETY: `main` ends in `_exit`: the owners never look at these numbers again.
+        unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&fd)) };
+    }
+}
+
+/// What the child says before it becomes the program: nothing, and then the pipe closes by itself.
+fn said(pipe: &OwnedFd) -> Option<String> {
+    let mut text = Vec::new();
+    let mut piece = [0u8; 1024];
+    while let Ok(read @ 1..) = rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut piece)) {
+        text.extend_from_slice(&piece[..read]);
+    }
+    (!text.is_empty()).then(|| String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Until the program has ended or the server is gone. Leaving ends all that is left in this world.
+fn watch(wire: &OwnedFd, children: &SignalFd, program: Pid) -> i32 {
+    loop {
+        let mut ready = [PollFd::new(wire, PollFlags::IN), PollFd::new(children, PollFlags::IN)];
+        if rustix::io::retry_on_intr(|| poll(&mut ready, None)).is_err() {
+            return FAILED;
+        }
+        let (asked, died) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
+        if died {
+            while let Ok(Some(_)) = children.read_signal() {}
+            if let Some(status) = reap(program) {
+                // The program's group, where no namespace ends with this process.
+                signal(program, libc::SIGKILL);
+                let _ = wire::send(wire, &Word::Ended { status }, &[]);
+                return if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) };
+            }
+        }
+        if asked {
+            match wire::receive::<Order>(wire) {
+                Ok(Some((order, _))) => obey(wire, order, program),
+                // The server is gone, or speaks another language.
+                _ => {
+                    signal(program, libc::SIGKILL);
+                    return FAILED;
+                }
+            }
+        }
+    }
+}
+
+fn obey(wire: &OwnedFd, order: Order, program: Pid) {
+    let (id, made) = match order {
+        Order::Listen { id, at } => (id, netns::tcp(at)),
+        Order::Bind { id, at } => (id, netns::udp(at)),
+        Order::Connect { id, to } => (id, netns::connection(to)),
+        Order::Terminate => return signal(program, libc::SIGTERM),
+    };
+    // A server that does not listen any more is noticed by the next poll.
+    let _ = match made {
+        Ok(fd) => wire::send(wire, &Word::Made { id, error: None }, &[fd.as_fd()]),
+        Err(e) => {
+            let error = Some(e.raw_os_error().unwrap_or(libc::EIO));
+            wire::send(wire, &Word::Made { id, error }, &[])
+        }
+    };
+}
+
+/// To the program and what it has started in its session; to itself when it leads no group yet.
+fn signal(program: Pid, signal: i32) {
+    // SAFETY: plain integers; the program is our child and not reaped, or its group is empty.
+    unsafe {
+        if libc::kill(-program.as_raw(), signal) != 0 {
+            libc::kill(program.as_raw(), signal);
+        }
+    }
+}
+
+/// Reaps all that has ended; how the program did, if it is among them.
+fn reap(program: Pid) -> Option<i32> {
+    let mut its = None;
+    loop {
+        let mut status = 0;
+        // SAFETY: waits for any child of ours; the pointer is valid for the call.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        if pid <= 0 {
+            return its;
+        }
+        if pid == program.as_raw() {
+            its = Some(status);
+        }
+    }
+}

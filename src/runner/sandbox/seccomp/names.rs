@@ -1,0 +1,84 @@
+//! Numbers of calls and constants by name. Both kernels' tables are here on every machine, so that a test
+//! can tell a call of the other architecture from a misspelt one.
+use nix::libc;
+use seccompiler::TargetArch;
+use syscalls::{aarch64, x86_64};
+
+/// What Steady is built for.
+pub const ARCHITECTURES: [TargetArch; 2] = [TargetArch::x86_64, TargetArch::aarch64];
+
+/// The number of a call on an architecture; `None` when it has no such call.
+pub fn number(arch: TargetArch, call: &str) -> Option<i64> {
+    match arch {
+        TargetArch::x86_64 => call.parse::<x86_64::Sysno>().ok().map(|call| i64::from(call.id())),
+        TargetArch::aarch64 => call.parse::<aarch64::Sysno>().ok().map(|call| i64::from(call.id())),
+        TargetArch::riscv64 => None,
+    }
+}
+
+/// Whether any architecture that Steady is built for has this call.
+pub fn exists(call: &str) -> bool {
+    ARCHITECTURES.into_iter().any(|arch| number(arch, call).is_some())
+}
+
+/// Constants of the policy. Each is compared as the kernel reads it: 32 bits.
+const CONSTANTS: &[(&str, u64)] = &[
+    ("AF_UNIX", libc::AF_UNIX as u64),
+    ("AF_INET", libc::AF_INET as u64),
+    ("AF_INET6", libc::AF_INET6 as u64),
+    ("AF_NETLINK", libc::AF_NETLINK as u64),
+    ("SOCK_STREAM", libc::SOCK_STREAM as u64),
+    ("SOCK_DGRAM", libc::SOCK_DGRAM as u64),
+    ("SOCK_RAW", libc::SOCK_RAW as u64),
+    ("SOCK_SEQPACKET", libc::SOCK_SEQPACKET as u64),
+    ("IPPROTO_IP", libc::IPPROTO_IP as u64),
+    ("IPPROTO_TCP", libc::IPPROTO_TCP as u64),
+    ("IPPROTO_UDP", libc::IPPROTO_UDP as u64),
+    ("IPPROTO_IPV6", libc::IPPROTO_IPV6 as u64),
+    ("NETLINK_ROUTE", libc::NETLINK_ROUTE as u64),
+    ("IP_ADD_MEMBERSHIP", libc::IP_ADD_MEMBERSHIP as u64),
+    ("IP_ADD_SOURCE_MEMBERSHIP", libc::IP_ADD_SOURCE_MEMBERSHIP as u64),
+    ("IPV6_ADD_MEMBERSHIP", libc::IPV6_ADD_MEMBERSHIP as u64),
+    // linux/in6.h and linux/in.h: the same on every architecture, absent from libc.
+    ("IPV6_JOIN_ANYCAST", 27),
+    ("MCAST_JOIN_GROUP", 42),
+    ("MCAST_JOIN_SOURCE_GROUP", 46),
+    ("PR_SET_NAME", libc::PR_SET_NAME as u64),
+    ("PR_GET_NAME", libc::PR_GET_NAME as u64),
+    ("PR_SET_PDEATHSIG", libc::PR_SET_PDEATHSIG as u64),
+    ("PR_GET_PDEATHSIG", libc::PR_GET_PDEATHSIG as u64),
+    ("PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE as u64),
+    ("PR_GET_DUMPABLE", libc::PR_GET_DUMPABLE as u64),
+    ("PR_SET_VMA", libc::PR_SET_VMA as u64),
+    ("PR_SET_NO_NEW_PRIVS", libc::PR_SET_NO_NEW_PRIVS as u64),
+    ("PR_GET_NO_NEW_PRIVS", libc::PR_GET_NO_NEW_PRIVS as u64),
+    ("PR_SET_TIMERSLACK", libc::PR_SET_TIMERSLACK as u64),
+    ("PR_GET_TIMERSLACK", libc::PR_GET_TIMERSLACK as u64),
+    ("TCGETS", libc::TCGETS as u64),
+    ("TCGETS2", libc::TCGETS2 as u64),
+    ("TIOCGWINSZ", libc::TIOCGWINSZ as u64),
+    ("TIOCSTI", libc::TIOCSTI as u64),
+    ("TIOCLINUX", libc::TIOCLINUX as u64),
+    ("FIONREAD", libc::FIONREAD as u64),
+    ("FIONBIO", libc::FIONBIO as u64),
+    ("FIOCLEX", libc::FIOCLEX as u64),
+    ("FICLONE", libc::FICLONE as u64),
+    ("FS_IOC_SETFLAGS", libc::FS_IOC_SETFLAGS as u64),
+    // linux/fs.h, _IOW('X', 32, struct fsxattr): absent from libc.
+    ("FS_IOC_FSSETXATTR", 0x401c_5820),
+];
+
+/// A number (decimal or 0x…) or a name of the table.
+pub fn constant(word: &str) -> Option<u64> {
+    if let Some(hex) = word.strip_prefix("0x") {
+        return u64::from_str_radix(hex, 16).ok();
+    }
+    let named = || CONSTANTS.iter().find(|(name, _)| *name == word);
+    // Some C libraries declare ioctl numbers as signed: the sign is no part of them.
+    word.parse().ok().or_else(|| named().map(|(_, value)| value & u64::from(u32::MAX)))
+}
+
+#[cfg(test)]
+pub(super) fn all_constants() -> impl Iterator<Item = &'static str> {
+    CONSTANTS.iter().map(|(name, _)| *name)
+}

@@ -1,0 +1,212 @@
+//! The policy as data, and what the kernel makes of it.
+use std::collections::{BTreeMap, BTreeSet};
+
+use nix::libc;
+use seccompiler::{TargetArch, sock_filter};
+
+use super::policy::{Line, Op, TEXT, Verb, parse};
+use super::{Filters, Variant, names};
+use crate::runner::sandbox::forked::{Ending, call, forked};
+
+mod kernel;
+
+const VARIANTS: [Variant; 2] = [Variant::Namespaced, Variant::ProcessOnly];
+/// Who a line may be for. A line nobody of these needs has no place in the policy.
+const WHO: &[&str] = &["bun", "bun install", "jsc", "glibc", "musl", "sqlite", "go", "addons", "hostile"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Allowed,
+    Denied,
+    Missing,
+}
+
+/// What the lines say of a call: the meaning of the policy, written a second time.
+fn decide(lines: &[&Line], variant: Variant, call: &str, args: [u64; 6]) -> Answer {
+    let named = |line: &&&Line| line.only.is_none_or(|only| only == variant) && line.calls.iter().any(|c| c == call);
+    let holds = |line: &&Line| line.tests.iter().all(|test| test.holds(args[usize::from(test.arg)]));
+    let verbs: Vec<Verb> = lines.iter().filter(named).filter(|line| holds(line)).map(|line| line.verb).collect();
+    if verbs.contains(&Verb::Deny) {
+        Answer::Denied
+    } else if verbs.contains(&Verb::Allow) {
+        Answer::Allowed
+    } else {
+        Answer::Missing
+    }
+}
+
+/// Argument lists that tell the lines about `call` apart: every value that some test mentions, and such that
+/// none does, in every combination.
+fn witnesses(lines: &[&Line], call: &str) -> Vec<[u64; 6]> {
+    let mut values: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
+    for test in lines.iter().filter(|line| line.calls.iter().any(|c| c == call)).flat_map(|line| &line.tests) {
+        let here = values.entry(usize::from(test.arg)).or_default();
+        here.extend([test.value, test.value | 1 << 40, 0, 3, 0xffff_fff1]);
+        if let Op::Bits(mask) = test.op {
+            here.extend([test.value | (!mask & 0xffff_ffff), test.value ^ mask]);
+        }
+    }
+    let mut all = vec![[0; 6]];
+    for (arg, values) in values {
+        let with = |args: &[u64; 6], value| {
+            let mut args = *args;
+            args[arg] = value;
+            args
+        };
+        all = all.iter().flat_map(|args| values.iter().map(move |value| with(args, *value))).collect();
+    }
+    all
+}
+
+#[test]
+fn every_line_says_who_needs_it_and_why() {
+    for line in parse(TEXT).expect("the policy") {
+        assert!(WHO.contains(&line.who.as_str()), "line {}: `{}` is none of {WHO:?}", line.number, line.who);
+        assert_eq!(line.who == "hostile", line.verb == Verb::Deny, "line {}: hostile is for deny", line.number);
+        assert!(line.why.len() > 4, "line {}: `{}` is no reason", line.number, line.why);
+    }
+}
+
+/// Without any one line some call must have another answer, for each call the line names.
+#[test]
+fn no_line_is_redundant() {
+    let all = parse(TEXT).expect("the policy");
+    redundant(&all).iter().for_each(|wrong| panic!("{wrong}"));
+}
+
+fn redundant(all: &[Line]) -> Vec<String> {
+    let every: Vec<&Line> = all.iter().collect();
+    let mut wrong = Vec::new();
+    for line in all {
+        let without: Vec<&Line> = all.iter().filter(|other| other.number != line.number).collect();
+        for call in &line.calls {
+            let twice = line.calls.iter().filter(|other| *other == call).count() > 1;
+            let matters = |variant, args| decide(&every, variant, call, args) != decide(&without, variant, call, args);
+            let needed = witnesses(&every, call)
+                .into_iter()
+                .any(|args| VARIANTS.into_iter().any(|variant| matters(variant, args)));
+            if twice || !needed {
+                wrong.push(format!("calls.txt, line {}: `{call}` changes nothing", line.number));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn redundancy_is_seen() {
+    let wrong = |text: &str| redundant(&parse(text).expect("a policy")).len();
+    assert_eq!(wrong("allow read # bun: reads"), 0);
+    assert_eq!(wrong("allow read # bun: reads\nallow read # bun: reads again"), 2);
+    assert_eq!(wrong("allow read read # bun: reads"), 2);
+    assert_eq!(wrong("allow socket arg0=1 # bun: a\nallow socket arg0=1 arg1=1 # bun: b"), 1);
+    assert_eq!(wrong("allow socket # bun: a\nallow socket arg1=1 # bun: b"), 1);
+    assert_eq!(wrong("allow read # bun: a\ndeny read # hostile: b"), 1);
+    assert_eq!(wrong("allow read # bun: a\ndeny @process-only read # hostile: b"), 0);
+    assert_eq!(wrong("allow clone arg0&6=0 # bun: a\nallow clone arg0&2=0 # bun: b"), 1);
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    for (text, says) in [
+        ("allow read", "no reason"),
+        ("allow read # bun", "WHO"),
+        ("allow read # : why", "empty"),
+        ("permit read # bun: why", "neither allow nor deny"),
+        ("allow @both read # bun: why", "no variant"),
+        ("allow raed # bun: why", "no architecture has a call `raed`"),
+        ("allow # bun: why", "no call"),
+        ("allow socket arg0=AF_NIX # bun: why", "no test"),
+        ("allow socket arg6=1 # bun: why", "no test"),
+        ("allow socket arg0=0x1ffffffff # bun: why", "no test"),
+        ("allow socket arg0=1 read # bun: why", "after a test"),
+        ("allow socket 0=1 # bun: why", "no test"),
+    ] {
+        let error = parse(text).expect_err(text);
+        assert!(error.contains(says) && error.contains("line 1"), "{text}: {error}");
+    }
+    let twice = parse("allow read # bun: a\nallow read arg0=1 # bun: b").expect("a policy");
+    let error = Filters::compile_for(TargetArch::x86_64, &twice, Variant::Namespaced).err().expect("twice");
+    assert!(error.contains("line 2"), "{error}");
+}
+
+#[test]
+fn every_constant_is_used() {
+    for name in names::all_constants() {
+        let used = |word: &str| word.split(['=', '&', '!']).skip(1).any(|part| part == name);
+        assert!(TEXT.split_whitespace().any(used), "{name} is in no line of calls.txt");
+    }
+}
+
+/// The kernel's interpreter, for the few instructions that seccomp programs have.
+fn run(program: &[sock_filter], data: &[u32; 16]) -> u32 {
+    let (mut at, mut a) = (0usize, 0u32);
+    loop {
+        let step = &program[at];
+        at += 1;
+        let mut jump = |yes: bool| at += usize::from(if yes { step.jt } else { step.jf });
+        match u32::from(step.code) {
+            0x20 => a = data[step.k as usize / 4],
+            0x54 => a &= step.k,
+            0x05 => at += step.k as usize,
+            0x15 => jump(a == step.k),
+            0x25 => jump(a > step.k),
+            0x35 => jump(a >= step.k),
+            0x06 => return step.k,
+            other => panic!("instruction {other:#x}"),
+        }
+    }
+}
+
+/// What the kernel would answer to a call: `Err` with an errno, or the killing of the process.
+fn verdict(filters: &Filters, audit: u32, number: u32, args: [u64; 6]) -> Result<(), i32> {
+    let mut data = [0u32; 16];
+    (data[0], data[1]) = (number, audit);
+    for (n, arg) in args.into_iter().enumerate() {
+        (data[4 + 2 * n], data[5 + 2 * n]) = (arg as u32, (arg >> 32) as u32);
+    }
+    // The latest filter first, as the kernel does; the strictest action has the lowest number, signed.
+    let answers = [&filters.deny, &filters.allow].map(|program| run(program, &data));
+    let strictest = answers.into_iter().min_by_key(|answer| (answer & 0xffff_0000).cast_signed()).expect("two");
+    match strictest & 0xffff_0000 {
+        libc::SECCOMP_RET_ALLOW => Ok(()),
+        libc::SECCOMP_RET_ERRNO => Err((strictest & 0xffff) as i32),
+        libc::SECCOMP_RET_KILL_PROCESS => Err(-1),
+        other => panic!("action {other:#x}"),
+    }
+}
+
+const AUDIT: [u32; 2] = [0xc000_003e, 0xc000_00b7];
+
+/// On both architectures, whichever this machine has.
+#[test]
+fn the_filters_say_what_the_policy_says() {
+    let all = parse(TEXT).expect("the policy");
+    let lines: Vec<&Line> = all.iter().collect();
+    let calls: BTreeSet<&str> = lines.iter().flat_map(|line| &line.calls).map(String::as_str).collect();
+    for (arch, audit) in names::ARCHITECTURES.into_iter().zip(AUDIT) {
+        for variant in VARIANTS {
+            let filters = Filters::compile_for(arch, &all, variant).expect("filters");
+            let mut named = BTreeSet::new();
+            for call in &calls {
+                let Some(number) = names::number(arch, call) else { continue };
+                named.insert(number as u32);
+                for args in witnesses(&lines, call) {
+                    let expected = match decide(&lines, variant, call, args) {
+                        Answer::Allowed => Ok(()),
+                        Answer::Denied => Err(libc::EPERM),
+                        Answer::Missing => Err(libc::ENOSYS),
+                    };
+                    assert_eq!(verdict(&filters, audit, number as u32, args), expected, "{arch:?} {call} {args:x?}");
+                }
+                // The same number as x32 counts it.
+                assert_eq!(verdict(&filters, audit, number as u32 | 0x4000_0000, [0; 6]), Err(libc::ENOSYS));
+                // And of a 32 bit process.
+                assert_eq!(verdict(&filters, 0x4000_0003, number as u32, [0; 6]), Err(-1));
+            }
+            for number in (0..1024).filter(|number| !named.contains(number)) {
+                assert_eq!(verdict(&filters, audit, number, [0; 6]), Err(libc::ENOSYS), "call {number}");
+            }
+        }
+    }
+}
