@@ -31,7 +31,7 @@ impl Table {
     pub fn start(options: Options, clock: Clock, tasks: Tasks) -> Result<Self> {
         let root = probe::can_build_root();
         let base = Base::prepare(&options, root).internal("while preparing the runner")?;
-        let cgroups = Cgroups::probe(&options.instance);
+        let cgroups = Cgroups::probe(&options.instance).for_data(&options.scratch);
         sweep::at_start(&options.scratch, &options.instance, &cgroups)
             .internal("while sweeping what an earlier run left")?;
         let spawner = Spawner::start().internal("while starting the thread that forks")?;
