@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::child::{self, Ask, Child};
+use super::egress::Egress;
 use super::gate::Gate;
 use super::launch::Base;
 use super::logs::Logs;
@@ -29,6 +30,7 @@ pub struct Common {
     pub tasks: Tasks,
     pub cgroups: Cgroups,
     pub zygote: Zygote,
+    pub egress: Egress,
     pub base: Base,
     /// Stronger tiers, and why they cannot be had here.
     pub weaker: Vec<(Tier, String)>,
@@ -202,6 +204,7 @@ impl App {
             version: child.map_or(&inner.spec.version, |c| &c.version).clone(),
             pid: child.and_then(|c| c.pid()),
             memory: child.and_then(|c| c.memory()),
+            outbound: child.and_then(|c| c.outbound()),
             in_flight: child.map_or(0, |c| c.line.in_flight()),
             started: child.map(|c| c.started),
             boots_ms: inner.boots_ms.iter().copied().collect(),

@@ -5,6 +5,7 @@ pub mod bun;
 mod bun_unpack;
 mod child;
 pub mod copy;
+mod doors;
 pub mod egress;
 mod gate;
 mod handover;
@@ -88,6 +89,10 @@ pub struct Limits {
     pub pids: u64,
     /// Hundredths of one processor.
     pub cpu_percent: u32,
+    /// Share of processor and disk when they are short, 1 to 10000; 100 is an app's.
+    pub cpu_weight: u32,
+    /// Bytes read, and as many written, on the disk of the data folder per second; 0 = no limit.
+    pub io_bytes_per_second: u64,
     pub open_files: u64,
     /// Bytes of `/tmp`.
     pub tmp_bytes: u64,
@@ -106,6 +111,8 @@ impl Default for Limits {
             memory_bytes: 512 << 20,
             pids: 256,
             cpu_percent: 200,
+            cpu_weight: 100,
+            io_bytes_per_second: 200 << 20,
             open_files: 4096,
             tmp_bytes: 64 << 20,
             log_bytes: 16 << 20,
@@ -192,6 +199,8 @@ pub struct Status {
     pub pid: Option<u32>,
     /// Bytes, whole group, now.
     pub memory: Option<u64>,
+    /// Connections to the world since it started.
+    pub outbound: Option<egress::Usage>,
     pub in_flight: u64,
     pub started: Option<Millis>,
     /// Milliseconds from spawn to ready, newest last, at most 20.

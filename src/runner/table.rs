@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::app::{App, Common};
+use super::egress::Egress;
 use super::launch::Base;
 use super::logs::Logs;
 use super::sandbox::cgroup::Cgroups;
@@ -30,12 +31,13 @@ struct Known {
 impl Table {
     pub fn start(options: Options, clock: Clock, tasks: Tasks) -> Result<Self> {
         crate::base::fs::make_dir(&options.scratch, 0o711).internal("while preparing the runner")?;
-        let cgroups = Cgroups::probe(&options.instance);
+        let cgroups = Cgroups::probe(&options.instance).for_data(&options.scratch);
         sweep::at_start(&options.scratch, &options.instance, &cgroups)
             .internal("while sweeping what an earlier run left")?;
         let (base, zygote, weaker) = strongest(&options, &tasks)?;
+        let egress = Egress::new(tasks.clone());
         let counter = AtomicU64::new(0);
-        let common = Common { options, clock, tasks, cgroups, zygote, base, weaker, counter };
+        let common = Common { options, clock, tasks, cgroups, zygote, egress, base, weaker, counter };
         Ok(Self { common: Arc::new(common), known: Mutex::default() })
     }
 
