@@ -4,6 +4,7 @@
 //! The only place with `unsafe`: a few system calls that no crate wraps.
 #![allow(unsafe_code)]
 pub mod cgroup;
+pub mod disk;
 pub mod elf;
 pub mod jail;
 pub mod links;
