@@ -13,6 +13,7 @@ use super::launch::Base;
 use super::logs::Logs;
 use super::process::Spawner;
 use super::sandbox::cgroup::Cgroups;
+use super::sandbox::disk::Disk;
 use super::supervisor::{Action, ChildId, Event, Machine, Phase, Refusal};
 use super::upstream::{Lease, Upstream};
 use super::{Admission, Crash, LaunchSpec, Options, State, Status};
@@ -27,6 +28,7 @@ pub struct Common {
     pub clock: Clock,
     pub tasks: Tasks,
     pub cgroups: Cgroups,
+    pub disk: Disk,
     pub spawner: Spawner,
     pub base: Base,
     pub counter: AtomicU64,
@@ -150,6 +152,10 @@ impl App {
         let (ticket, wait) = {
             let mut inner = self.lock();
             inner.requests += 1;
+            let held = inner.child.as_ref().map_or(0, |child| child.line.in_flight()) + inner.gate.waiting() as u64;
+            if held >= inner.spec.limits.connections {
+                return Admission::Crowded { limit: inner.spec.limits.connections };
+            }
             if inner.machine.open().is_some()
                 && let Some(child) = inner.child.clone()
             {

@@ -9,7 +9,7 @@ use super::launch::Base;
 use super::logs::Logs;
 use super::process::Spawner;
 use super::sandbox::cgroup::Cgroups;
-use super::sandbox::probe;
+use super::sandbox::{disk, probe};
 use super::{AppKey, LaunchSpec, Options, sweep};
 use crate::base::{Clock, Result, ResultExt as _, Tasks};
 
@@ -35,8 +35,10 @@ impl Table {
         sweep::at_start(&options.scratch, &options.instance, &cgroups)
             .internal("while sweeping what an earlier run left")?;
         let spawner = Spawner::start().internal("while starting the thread that forks")?;
+        let data_root = options.scratch.parent().unwrap_or(&options.scratch);
+        let disk = disk::Disk::probe(data_root, &options.scratch, root && disk::has_own_mounts());
         let counter = AtomicU64::new(0);
-        let common = Common { options, clock, tasks, cgroups, spawner, base, counter };
+        let common = Common { options, clock, tasks, cgroups, disk, spawner, base, counter };
         Ok(Self { common: Arc::new(common), known: Mutex::default() })
     }
 

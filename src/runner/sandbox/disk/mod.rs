@@ -5,6 +5,7 @@
 mod image;
 mod loops;
 mod mkfs;
+mod namespace;
 mod project;
 mod sys;
 mod table;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tier::Check;
+pub use namespace::{has_own_mounts, own_mounts};
 use table::Table;
 use walk::Bounds;
 pub use walk::{Counted, Cut};
@@ -179,7 +181,10 @@ impl Disk {
     /// Unmounts a home that nothing uses. Errors: `ResourceBusy` when somebody holds it [`Ready`].
     pub fn release(&self, home: &Path) -> io::Result<()> {
         self.0.table.alone(home, || match image::is_image(home) && loops::is_mounted(home)? {
-            true => loops::unmount(home),
+            true => {
+                self.0.table.was(home, image::usage(home)?);
+                loops::unmount(home)
+            }
             false => Ok(()),
         })
     }
@@ -207,13 +212,21 @@ impl Disk {
         }
     }
 
+    /// Whether the file system knows what `home` holds, so that asking costs nothing.
+    pub fn is_known(&self, home: &Path) -> bool {
+        self.0.kind == Kind::Project || image::is_image(home)
+    }
+
     /// What it holds now. Where the kernel does not count, what was counted last, or now the first time. An
-    /// image that is not mounted says what it takes of the disk.
+    /// image that is not mounted says what it held last, or what it takes of the disk.
     pub fn usage(&self, home: &Path) -> io::Result<Usage> {
         let asked = self.0.table.quota(home);
         if image::is_image(home) {
             if loops::is_mounted(home)? {
                 return image::usage(home);
+            }
+            if let Some(was) = self.0.table.last(home) {
+                return Ok(was);
             }
             let limit = asked.unwrap_or(Quota { bytes: std::fs::metadata(image::image(home))?.len(), files: 0 });
             return Ok(Usage { bytes: image::taken(home)?, files: 0, limit });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::walk::Counted;
-use super::{Quota, loops};
+use super::{Quota, Usage, loops};
 
 #[derive(Default)]
 pub struct Table(Mutex<Known>);
@@ -25,6 +25,8 @@ struct Entry {
     used: u64,
     quota: Option<Quota>,
     counted: Option<Counted>,
+    /// When it was unmounted.
+    last: Option<Usage>,
 }
 
 impl Table {
@@ -55,6 +57,14 @@ impl Table {
 
     pub fn note(&self, home: &Path, counted: Counted) {
         self.change(home, |entry| entry.counted = Some(counted));
+    }
+
+    pub fn was(&self, home: &Path, usage: Usage) {
+        self.change(home, |entry| entry.last = Some(usage));
+    }
+
+    pub fn last(&self, home: &Path) -> Option<Usage> {
+        self.lock().homes.get(home)?.last
     }
 
     fn change(&self, home: &Path, change: impl FnOnce(&mut Entry)) {
