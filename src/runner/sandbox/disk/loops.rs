@@ -116,6 +116,11 @@ pub fn is_mounted(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// The device mounted exactly at `path`.
+pub fn mounted_device(path: &Path) -> io::Result<Option<u64>> {
+    Ok(if is_mounted(path)? { Some(fs::symlink_metadata(path)?.dev()) } else { None })
+}
+
 /// Whether `image` is attached to any device: mounted somewhere, here or in a child's namespace.
 pub fn is_attached(image: &Path, scratch: &Path) -> io::Result<bool> {
     attached(image, &File::open(image)?, scratch).map(|found| found.is_some())

@@ -165,14 +165,16 @@ impl Disk {
         let one_at_a_time = turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let alone = || shared.table.users(home) == 1;
         let prepared = match shared.kind {
+            _ if shared.table.is_as_left(home, quota) => Ok(None),
             // An image that is there holds the data, whatever is preferred now.
-            _ if image::is_image(home) => image::prepare(home, &shared.scratch, quota, alone()),
-            Kind::Image => image::prepare(home, &shared.scratch, quota, alone()),
+            kind if kind == Kind::Image || image::is_image(home) => {
+                image::prepare(home, &shared.scratch, quota, alone())
+            }
             Kind::Project => project::prepare(home, id, quota).map(|()| None),
-            Kind::Accounting => Ok(None),
+            _ => Ok(None),
         };
         held.note = prepared.map_err(|e| naming("prepare", home, &e))?;
-        shared.table.remember(home, quota);
+        shared.table.remember(home, quota, held.note.clone());
         drop(one_at_a_time);
         self.rest();
         Ok(held)
@@ -183,6 +185,7 @@ impl Disk {
         self.0.table.alone(home, || match image::is_image(home) && loops::is_mounted(home)? {
             true => {
                 self.0.table.was(home, image::usage(home)?);
+                self.0.table.unmounted(home);
                 loops::unmount(home)
             }
             false => Ok(()),

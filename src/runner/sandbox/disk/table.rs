@@ -24,6 +24,9 @@ struct Entry {
     users: usize,
     used: u64,
     quota: Option<Quota>,
+    /// Device of the image mounted on it, and what was said about its quota.
+    device: Option<u64>,
+    said: Option<String>,
     counted: Option<Counted>,
     /// When it was unmounted.
     last: Option<Usage>,
@@ -51,8 +54,27 @@ impl Table {
         self.lock().homes.get(home).map_or(0, |entry| entry.users)
     }
 
-    pub fn remember(&self, home: &Path, quota: Quota) {
-        self.change(home, |entry| entry.quota = Some(quota));
+    /// What a preparation led to.
+    pub fn remember(&self, home: &Path, quota: Quota, said: Option<String>) {
+        let device = loops::mounted_device(home).ok().flatten();
+        self.change(home, |entry| {
+            entry.quota = Some(quota);
+            entry.device = device;
+            entry.said = said;
+        });
+    }
+
+    /// Whether the image that was prepared is mounted still, with this quota in force: nothing is to be done.
+    pub fn is_as_left(&self, home: &Path, quota: Quota) -> bool {
+        let left = self.lock().homes.get(home).and_then(|entry| {
+            // What could not be given then may be given now.
+            (entry.quota == Some(quota) && entry.said.is_none()).then_some(entry.device?)
+        });
+        left.is_some() && loops::mounted_device(home).ok().flatten() == left
+    }
+
+    pub fn unmounted(&self, home: &Path) {
+        self.change(home, |entry| entry.device = None);
     }
 
     pub fn note(&self, home: &Path, counted: Counted) {
@@ -106,7 +128,7 @@ impl Table {
         if known.homes.len() <= most {
             return Vec::new();
         }
-        let mounted = known.homes.iter().filter(|(home, _)| loops::is_mounted(home).unwrap_or(false));
+        let mounted = known.homes.iter().filter(|(_, entry)| entry.device.is_some());
         let mounted: Vec<_> = mounted.collect();
         let extra = mounted.len().saturating_sub(most);
         let mut idle: Vec<_> = mounted.into_iter().filter(|(_, entry)| entry.users == 0).collect();

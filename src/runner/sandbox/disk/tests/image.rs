@@ -16,7 +16,8 @@ fn bytes_are_exact_and_what_is_deleted_can_be_written_again() {
         for round in 0..2 {
             let (written, error) = fill(&home.join("big"));
             assert_eq!(error.raw_os_error(), Some(nix::libc::ENOSPC));
-            assert!((32 * MIB..32 * MIB + (256 << 10)).contains(&written), "{written} in round {round}");
+            // The last piece may be refused whole.
+            assert!(written.abs_diff(32 * MIB) <= 128 << 10, "{written} in round {round}");
             let why = disk.explain(&home).expect("full");
             assert!(why.starts_with("the disk quota of 32 MiB is full"), "{why}");
             fs::remove_file(home.join("big")).expect("remove");
