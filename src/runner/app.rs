@@ -13,6 +13,7 @@ use super::gate::Gate;
 use super::launch::Base;
 use super::logs::Logs;
 use super::sandbox::cgroup::Cgroups;
+use super::sandbox::disk::Disk;
 use super::sandbox::tier::Tier;
 use super::supervisor::{Action, ChildId, Event, Machine, Phase, Refusal};
 use super::upstream::{Lease, Upstream};
@@ -29,6 +30,7 @@ pub struct Common {
     pub clock: Clock,
     pub tasks: Tasks,
     pub cgroups: Cgroups,
+    pub disk: Disk,
     pub zygote: Zygote,
     pub egress: Egress,
     pub base: Base,
@@ -155,6 +157,10 @@ impl App {
         let (ticket, wait) = {
             let mut inner = self.lock();
             inner.requests += 1;
+            let held = inner.child.as_ref().map_or(0, |child| child.line.in_flight()) + inner.gate.waiting() as u64;
+            if held >= inner.spec.limits.connections {
+                return Admission::Crowded { limit: inner.spec.limits.connections };
+            }
             if inner.machine.open().is_some()
                 && let Some(child) = inner.child.clone()
             {

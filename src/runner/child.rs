@@ -16,7 +16,7 @@ use super::sandbox::cgroup::Group;
 use super::supervisor::{ChildId, Event};
 use super::upstream::{Line, open_dir};
 use super::wire::Wire;
-use super::{Crash, LaunchSpec, Millis, doors, launch, pump};
+use super::{Crash, LaunchSpec, Millis, doors, home, launch, pump};
 use crate::base::{Clock, Result, ResultExt as _};
 
 /// How often the socket is tried while the child boots; slower after the first moments.
@@ -145,6 +145,10 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
     let shared = app.shared();
     let fail = |text: String| Ending { success: false, text };
     let clock = Clock::stopwatch();
+    let _home = match home::ready(shared, spec, logs).await {
+        Ok(ready) => ready,
+        Err(why) => return fail(format!("could not start: {why}")),
+    };
     let name = format!("{}-{}", spec.key.0, crate::base::secret::random_token(4));
     let group = match shared.cgroups.create(&name, &spec.limits) {
         Ok(group) => group,
@@ -173,7 +177,21 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
             .spawn("log-out", pump::run(out, logs.clone(), Stream::Out, spec.version.clone(), redactor.clone())),
         shared.tasks.spawn("log-err", pump::run(err, logs.clone(), Stream::Err, spec.version.clone(), redactor)),
     ];
-    let ending = watch_over(app, child, (spec, logs), &mut process, clock).await;
+    let ended = tokio::select! {
+        ending = watch_over(app, child, (spec, logs), &mut process, clock) => Ok(ending),
+        why = home::until_above(shared, spec) => Err(why),
+    };
+    let ending = match ended {
+        Ok(ending) => ending,
+        Err(why) => {
+            process.kill();
+            process.wait().await;
+            fail(why)
+        }
+    };
+    if !ending.success {
+        home::explain(shared, spec, logs).await;
+    }
     child.pid.store(0, Ordering::Relaxed);
     child.connect_outside(None);
     process.sweep(&shared.options.instance).await;

@@ -120,7 +120,16 @@ async fn listen(mut pipe: impl AsyncRead + Unpin, redactor: Redactor, tail: Arc<
     let mut buffer = vec![0u8; 16 << 10];
     let add = |line: String| tail.lock().unwrap_or_else(PoisonError::into_inner).add(line);
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
-        lines.push(&buffer[..read], &mut |line| add(line));
+        let mut count = 0u64;
+        lines.push(&buffer[..read], &mut |line| {
+            count += 1;
+            add(line);
+        });
+        // A flood costs the flooder, who waits: some 100,000 lines or 8 MiB a second are read.
+        let pause = count * 10 + read as u64 / 8;
+        if pause > 1000 {
+            tokio::time::sleep(Duration::from_micros(pause)).await;
+        }
     }
     lines.finish(&mut |line| add(line));
 }

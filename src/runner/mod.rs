@@ -9,6 +9,7 @@ mod doors;
 pub mod egress;
 mod gate;
 mod handover;
+mod home;
 mod job;
 mod launch;
 pub mod logs;
@@ -142,6 +143,8 @@ pub struct LaunchSpec {
     pub limits: Limits,
     /// Added to `uid_base`. Never reused for another app.
     pub uid_offset: u32,
+    /// What its quota is counted under, with `uid_base`: unique per home.
+    pub disk_offset: u32,
     /// How long without requests before it is stopped; `None` = never.
     pub idle: Option<Duration>,
     /// What it may connect to.
@@ -240,6 +243,10 @@ pub enum Admission {
     Gone,
     /// Too many already wait.
     Full,
+    /// It holds as many requests in progress as its limit of connections allows.
+    Crowded {
+        limit: u64,
+    },
     TimedOut {
         stage: &'static str,
     },
@@ -363,6 +370,10 @@ impl Runner {
     /// Runs a command in the jail and waits; its lines go to `progress` as they come.
     pub async fn job(&self, spec: JobSpec, progress: &Progress) -> Result<JobReport> {
         job::run(self.0.common(), spec, progress).await
+    }
+    /// The quotas of homes. Whoever uses a home prepares it first, and removes it before its folder.
+    pub fn disk(&self) -> &sandbox::disk::Disk {
+        &self.0.common().disk
     }
     /// `full`, `uid`, `process-only`: what confinement is active here, in one word and one sentence.
     pub fn confinement(&self) -> (&'static str, String) {

@@ -9,7 +9,8 @@ use super::egress::Egress;
 use super::launch::Base;
 use super::logs::Logs;
 use super::sandbox::cgroup::Cgroups;
-use super::sandbox::{probe, tier::Tier};
+use super::sandbox::tier::Tier;
+use super::sandbox::{disk, probe};
 use super::zygote::Zygote;
 use super::{AppKey, LaunchSpec, Options, sweep};
 use crate::base::{Clock, Error, Result, ResultExt as _, Tasks};
@@ -36,8 +37,11 @@ impl Table {
             .internal("while sweeping what an earlier run left")?;
         let (base, zygote, weaker) = strongest(&options, &tasks)?;
         let egress = Egress::new(tasks.clone());
+        let data_root = options.scratch.parent().unwrap_or(&options.scratch);
+        let can_mount = base.tier == Tier::Full && disk::has_own_mounts();
+        let disk = disk::Disk::probe(data_root, &options.scratch, can_mount);
         let counter = AtomicU64::new(0);
-        let common = Common { options, clock, tasks, cgroups, zygote, egress, base, weaker, counter };
+        let common = Common { options, clock, tasks, cgroups, disk, zygote, egress, base, weaker, counter };
         Ok(Self { common: Arc::new(common), known: Mutex::default() })
     }
 

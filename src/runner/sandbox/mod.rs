@@ -7,6 +7,7 @@ mod attach;
 mod base;
 pub mod cgroup;
 mod clone;
+pub mod disk;
 pub mod elf;
 #[cfg(test)]
 mod forked;
