@@ -29,14 +29,16 @@ use policy::{Line, Op, Test, Verb};
 pub enum Variant {
     /// Own namespaces: an address reaches nothing but the jail's own loopback.
     Namespaced,
-    /// The server's own namespaces: the filters are the wall around the network, together with Landlock.
-    /// A datagram can go only where the server connected its socket.
+    /// The server's own namespaces: the filters are the wall around the network, together with Landlock
+    /// (ABI 4). There are no datagram sockets at all, since a filter cannot see where a datagram goes; names
+    /// resolve over TCP ([`RESOLVE_OVER_TCP`]). Every `connect` must be refused, replaced or performed:
+    /// to go on would be to let the caller choose another unix socket of the host meanwhile.
     ProcessOnly,
 }
 
-/// Without `sendmmsg`, which [`Variant::ProcessOnly`] denies, glibc resolves names only when told to ask
-/// one question at a time: put this into that jail's environment.
-pub const RESOLVE_ONE_BY_ONE: (&str, &str) = ("RES_OPTIONS", "single-request");
+/// Makes glibc and c-ares (`dns.resolve` of Bun) ask name servers over TCP: for the environment of a
+/// [`Variant::ProcessOnly`] jail.
+pub const RESOLVE_OVER_TCP: (&str, &str) = ("RES_OPTIONS", "use-vc");
 
 /// Compiled filters. Compile once, before forking: children inherit the memory.
 #[derive(Clone)]
@@ -71,8 +73,7 @@ impl Filters {
 
     /// From now on `connect` of this process and its children waits for whoever reads the returned
     /// listener ([`super::notify::Listener`]); when the last copy of it closes, `connect` fails with ENOSYS.
-    /// Send it away and close it, then [`install`](Self::install): that takes `sendmsg` away in one variant.
-    /// Needs no_new_privs.
+    /// Send it away and close it, then [`install`](Self::install). Needs no_new_privs.
     pub fn listen(&self) -> io::Result<OwnedFd> {
         // Without the second flag (Linux < 5.19) a signal may cut a wait short and make the caller ask twice.
         let best = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
