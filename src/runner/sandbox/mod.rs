@@ -3,6 +3,7 @@
 //!
 //! The only place with `unsafe`: a few system calls that no crate wraps.
 #![allow(unsafe_code)]
+mod caller;
 pub mod cgroup;
 pub mod elf;
 #[cfg(test)]
