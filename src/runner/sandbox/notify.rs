@@ -1,4 +1,4 @@
-//! Answering a jail's `connect` calls from outside it: the other end of [`super::seccomp::Filters::listen`].
+//! Answering a jail's `connect` (and `listen`) calls from outside it: the other end of [`super::seccomp::Filters::listen`].
 //!
 //! A caller waits in its call until it is answered: go on, an error, or a socket in place of its own. What it
 //! asked for is read out of its memory, and may have changed a moment later. So *go on* promises nothing
@@ -60,7 +60,8 @@ impl Listener {
     }
 
     /// The next call; `None` when the last process under the filter has ended (Linux 5.9; before, never).
-    /// Calls whose thread died, and such that fail anyhow, are not reported. Safe to cancel.
+    /// Calls whose thread died, and such that fail anyhow, are not reported. `listen` is answered here: on a
+    /// unix socket it is done for the caller, on any other it fails with EACCES. Safe to cancel.
     pub async fn next(&self) -> io::Result<Option<Call>> {
         loop {
             let mut ready = self.fd.readable().await?;
@@ -99,24 +100,33 @@ impl Listener {
     fn look(&self, raw: &libc::seccomp_notif) -> io::Result<Option<Call>> {
         let thread = raw.pid.cast_signed();
         let [fd, address, length, ..] = raw.data.args;
-        // The kernel reads descriptor and length as int.
-        let (fd, length) = (fd as RawFd, length as i32);
-        let found = usize::try_from(length).ok().filter(|length| *length <= caller::LONGEST).ok_or(Errno::INVAL);
-        let found = found.and_then(|length| caller::read_memory(thread, address, length));
-        let found = found.and_then(|bytes| Ok((bytes, caller::descriptor(thread, fd)?)));
+        // The kernel reads descriptor, length and backlog as int.
+        let (fd, length, backlog) = (fd as RawFd, length as i32, address as i32);
+        let listens = i64::from(raw.data.nr) == libc::SYS_listen;
+        let bytes = match usize::try_from(length) {
+            _ if listens => Ok(Vec::new()),
+            Ok(length) if length <= caller::LONGEST => caller::read_memory(thread, address, length),
+            _ => Err(Errno::INVAL),
+        };
+        let found = bytes.and_then(|bytes| Ok((bytes, caller::descriptor(thread, fd)?)));
         // Only now is it sure that the number still meant that thread.
         if !self.waits(raw.id) {
             return Ok(None);
         }
         let call = found.and_then(|(bytes, socket)| {
-            let to = caller::to(&bytes);
             let family = sockopt::socket_domain(&socket)?;
+            if listens {
+                let unix = family == AddressFamily::UNIX;
+                return if unix { rustix::net::listen(&socket, backlog).map(|()| None) } else { Err(Errno::ACCESS) };
+            }
             let datagram = sockopt::socket_type(&socket)? != SocketType::STREAM && family != AddressFamily::UNIX;
-            let nonblocking = rustix::fs::fcntl_getfl(&socket)?.contains(rustix::fs::OFlags::NONBLOCK);
-            Ok(Call { id: raw.id, thread, fd, to, family, datagram, nonblocking, socket })
+            let nonblocking = rustix::fs::fcntl_getfl(&socket)?.contains(OFlags::NONBLOCK);
+            let to = caller::to(&bytes);
+            Ok(Some(Call { id: raw.id, thread, fd, to, family, datagram, nonblocking, socket }))
         });
         match call {
-            Ok(call) => Ok(Some(call)),
+            Ok(Some(call)) => Ok(Some(call)),
+            Ok(None) => self.answer(raw.id, 0, 0).map(|()| None),
             Err(errno) => {
                 // Ours to look at, or the kernel keeps processes from each other: then nothing can connect.
                 if matches!(errno, Errno::PERM | Errno::NOSYS) {

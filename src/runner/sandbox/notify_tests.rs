@@ -136,7 +136,8 @@ fn the_caller_is_read_exactly() {
         let third = std::thread::spawn(move || connect_raw(fd, &[0, 0], 2)).join().expect("a thread");
         // What the kernel would refuse never reaches the server.
         let short = connect_raw(fd, &bytes, 5);
-        let refused = [(99, 28), (1, 28), (fd, 129), (fd, u64::from(u32::MAX))];
+        let file = std::fs::File::open("/dev/null").expect("a file");
+        let refused = [(99, 28), (file.as_raw_fd().into(), 28), (fd, 129), (fd, u64::from(u32::MAX))];
         let refused = refused.map(|(fd, length)| connect_raw(fd, &bytes, length));
         let fault = call(libc::SYS_connect, [fd.cast_unsigned(), 8, 28, 0, 0, 0]);
         [&[first, second, third, short], refused.as_slice(), &[fault]].concat()
@@ -157,7 +158,6 @@ fn the_caller_is_read_exactly() {
     });
     let [net, bad] = [libc::ENETUNREACH, libc::EBADF].map(i64::from);
     let [socket, invalid, fault] = [libc::ENOTSOCK, libc::EINVAL, libc::EFAULT].map(i64::from);
-    // Descriptor 1 of a test is a file or a pipe.
     assert_eq!(ending, Ending::Said(vec![net, -net, -net, -net, -bad, -socket, -invalid, -invalid, -fault]));
 }
 
@@ -284,4 +284,27 @@ fn without_a_listener_connect_fails() {
         drop(listener);
     });
     assert_eq!(ending, Ending::Said(vec![i64::from(libc::ENOSYS); 2]));
+}
+
+/// Landlock forbids to bind a port, but listening without one would take any.
+#[test]
+fn only_unix_sockets_listen_without_namespaces() {
+    let top = tempfile::tempdir().expect("a folder");
+    let path = top.path().join("socket");
+    let work = || {
+        let fd = call(libc::SYS_socket, [2, libc::SOCK_STREAM as u64, 0, 0, 0, 0]);
+        let tcp = call(libc::SYS_listen, [fd.cast_unsigned(), 5, 0, 0, 0, 0]);
+        let server = UnixListener::bind(&path).expect("a unix socket");
+        let client = std::thread::spawn(move || errno(UnixStream::connect(&path)));
+        server.accept().expect("a connection");
+        let none = call(libc::SYS_listen, [99, 5, 0, 0, 0, 0]);
+        vec![tcp, client.join().expect("a thread"), none]
+    };
+    let folder = top.path().to_owned();
+    let ending = ask(Variant::ProcessOnly, work, |listener| async move {
+        while let Some(call) = listener.next().await.expect("no error") {
+            listener.reach_unix(call, &folder).expect("reach");
+        }
+    });
+    assert_eq!(ending, Ending::Said(vec![-i64::from(libc::EACCES), 0, -i64::from(libc::EBADF)]));
 }

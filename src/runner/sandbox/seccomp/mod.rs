@@ -1,7 +1,7 @@
 //! Which system calls a jailed process may make. The policy is data (`calls.txt`, a reason on every line);
 //! here it becomes three filters, of which the kernel takes the strictest answer:
 //!
-//! 1. *notify*: `connect` waits for the server's answer (see [`super::notify`]);
+//! 1. *notify*: `connect`, and in one variant `listen`, waits for the server's answer (see [`super::notify`]);
 //! 2. *allow*: what the policy lists may be called, all else fails with ENOSYS;
 //! 3. *deny*: known hostile calls fail with EPERM, which says more than ENOSYS.
 //!
@@ -65,7 +65,7 @@ impl Filters {
         allow.insert(seccomp, Vec::new());
         let errno = |errno: i32| SeccompAction::Errno(errno.unsigned_abs());
         Ok(Self {
-            notify: notify(),
+            notify: notify(arch, variant)?,
             allow: program(arch, allow, errno(libc::ENOSYS), SeccompAction::Allow)?,
             deny: program(arch, deny, SeccompAction::Allow, errno(libc::EPERM))?,
         })
@@ -106,16 +106,25 @@ fn load(program: &[sock_filter], flags: libc::c_ulong) -> io::Result<i32> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(answer).map_err(io::Error::other) }
 }
 
-/// `connect` asks, all else passes. seccompiler knows no such answer.
-fn notify() -> BpfProgram {
+/// What waits for the server, all else passes: `connect`; and where the host's network is near, `listen`,
+/// which takes a port unasked when none was bound, and Landlock knows nothing of it. seccompiler has no such
+/// answer.
+fn notify(arch: TargetArch, variant: Variant) -> Result<BpfProgram, String> {
+    let calls: &[&str] = match variant {
+        Variant::Namespaced => &["connect"],
+        Variant::ProcessOnly => &["connect", "listen"],
+    };
     let step = |code: u32, jt, jf, k| sock_filter { code: code as u16, jt, jf, k };
-    vec![
-        // The first word of struct seccomp_data: the call's number.
-        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_connect as u32),
-        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
-        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ]
+    // The first word of struct seccomp_data: the call's number.
+    let mut program = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
+    for call in calls {
+        let number = names::number(arch, call).and_then(|number| u32::try_from(number).ok());
+        let number = number.ok_or_else(|| format!("seccomp: no number for {call}"))?;
+        program.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number));
+        program.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF));
+    }
+    program.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
+    Ok(program)
 }
 
 fn program(
