@@ -22,6 +22,7 @@ pub fn exists(call: &str) -> bool {
 }
 
 /// Constants of the policy. Each is compared as the kernel reads it: 32 bits.
+#[allow(clippy::unnecessary_cast, reason = "some C libraries declare ioctl numbers as int")]
 const CONSTANTS: &[(&str, u64)] = &[
     ("AF_UNIX", libc::AF_UNIX as u64),
     ("AF_INET", libc::AF_INET as u64),

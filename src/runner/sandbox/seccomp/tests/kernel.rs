@@ -185,7 +185,7 @@ fn ordinary_work_goes_on() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         std::fs::File::create(&file).expect("a file");
-        std::fs::rename(&file, folder.path().join("other")).expect("rename");
+        std::fs::hard_link(&file, folder.path().join("other")).expect("a link");
         let program = std::process::Command::new("/bin/true").status().expect("a program");
         let threads = std::thread::available_parallelism().expect("a count").get();
         let sum = std::thread::spawn(|| 41 + 1).join().expect("a thread");
