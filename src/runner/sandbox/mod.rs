@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 mod attach;
 mod base;
+mod caller;
 pub mod cgroup;
 mod clone;
 pub mod disk;
