@@ -94,6 +94,11 @@ impl HostRule {
         self.port
     }
 
+    /// The address this rule names, when it names one.
+    pub fn address(&self) -> Option<IpAddr> {
+        if let Host::Address(address) = self.host { Some(address) } else { None }
+    }
+
     fn has_port(&self, port: u16) -> bool {
         self.port.map_or_else(|| USUAL_PORTS.contains(&port), |own| own == port)
     }

@@ -1,0 +1,233 @@
+//! From a name to a connection outside: look it up, drop what may not be reached, connect to exactly one
+//! of what is left. Between the check and the connect nothing is looked up again.
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use super::address::barred;
+use super::doors::Later;
+use super::own::Own;
+use super::policy::{Grant, Host};
+use super::rate::Rate;
+use crate::base::Clock;
+
+/// Addresses of one name that are tried.
+const TRIES: usize = 6;
+/// The next address is tried beside one that takes longer.
+const PATIENCE: Duration = Duration::from_millis(300);
+const LOOKUP: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(20);
+/// How long an answer is used again, and how many names' answers are kept per app.
+const FRESH: Duration = Duration::from_secs(10);
+const KEPT: usize = 256;
+/// Look-ups in progress: of one app, and of all.
+const OF_ONE: usize = 8;
+const OF_ALL: usize = 48;
+
+/// Asks the network of the server for a name's addresses, in the order to try them.
+pub trait Resolver: Send + Sync + 'static {
+    fn look_up(&self, name: Arc<str>) -> Later<'static, io::Result<Vec<IpAddr>>>;
+}
+
+/// Says why an address may not be reached, if so.
+pub type Guard = Arc<dyn Fn(IpAddr) -> Option<&'static str> + Send + Sync>;
+
+/// Public addresses that are not the server's own.
+pub fn public() -> Guard {
+    let own = Own::default();
+    Arc::new(move |address| barred(address).or_else(|| own.has(address).then_some("the server's own")))
+}
+
+/// The system's resolver, with a bound on how many of its threads wait.
+pub struct System {
+    places: Arc<Semaphore>,
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(OF_ALL)) }
+    }
+}
+
+impl Resolver for System {
+    fn look_up(&self, name: Arc<str>) -> Later<'static, io::Result<Vec<IpAddr>>> {
+        let places = Arc::clone(&self.places);
+        Box::pin(async move {
+            let place = places.acquire_owned().await.map_err(io::Error::other)?;
+            let work = move || {
+                // Kept until the thread is free, also when nobody waits for it any more.
+                let _place = place;
+                (&*name, 0).to_socket_addrs().map(|all| all.map(|one| one.ip()).collect())
+            };
+            tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+        })
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum Failure {
+    /// None of the addresses may be reached; this is one, and why.
+    Barred(IpAddr, &'static str),
+    LookUp(io::Error),
+    Connect(io::Error),
+}
+
+/// When it came, and what it was.
+type Answer = (Instant, Vec<IpAddr>);
+
+/// One app's way out. Answers are kept per app: what one app asks for is nothing another can notice.
+pub struct Dialer {
+    resolver: Arc<dyn Resolver>,
+    guard: Guard,
+    places: Semaphore,
+    rate: Rate,
+    kept: Mutex<HashMap<Arc<str>, Answer>>,
+}
+
+impl Dialer {
+    pub fn new(resolver: Arc<dyn Resolver>, guard: Guard) -> Self {
+        Self { resolver, guard, places: Semaphore::new(OF_ONE), rate: Rate::new(50, 100), kept: Mutex::default() }
+    }
+
+    /// A connection to one of the host's addresses that may be reached.
+    pub async fn connect(&self, to: &Grant) -> Result<TcpStream, Failure> {
+        let addresses = self.addresses(to).await?;
+        match tokio::time::timeout(CONNECT, first(addresses)).await {
+            Ok(result) => result.map_err(Failure::Connect),
+            Err(_) => Err(Failure::Connect(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// The addresses of the host that may be reached, at least one, in the order to try them.
+    pub async fn addresses(&self, to: &Grant) -> Result<Vec<SocketAddr>, Failure> {
+        let all = match &to.host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => self.look_up(name).await.map_err(Failure::LookUp)?,
+        };
+        // An IPv4 address in IPv6 form would be connected to as what it is.
+        let all = all.into_iter().map(|address| address.to_canonical());
+        let mut why = None;
+        let may = |address: &IpAddr| {
+            let barred = if to.anywhere { None } else { (self.guard)(*address) };
+            why = why.or(barred.map(|what| (*address, what)));
+            barred.is_none()
+        };
+        let good: Vec<_> = all.filter(may).take(TRIES).map(|address| SocketAddr::new(address, to.port)).collect();
+        match (good.is_empty(), why) {
+            (false, _) => Ok(good),
+            (true, Some((address, what))) => Err(Failure::Barred(address, what)),
+            (true, None) => Err(Failure::LookUp(io::Error::other("it has no address"))),
+        }
+    }
+
+    async fn look_up(&self, name: &Arc<str>) -> io::Result<Vec<IpAddr>> {
+        let kept = |now: Instant| {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.get(name).filter(|(at, _)| now.duration_since(*at) < FRESH).map(|(_, all)| all.clone())
+        };
+        if let Some(all) = kept(Clock::stopwatch()) {
+            return Ok(all);
+        }
+        let work = async {
+            let _place = self.places.acquire().await.map_err(io::Error::other)?;
+            // Another connection may have asked while this one waited.
+            if let Some(all) = kept(Clock::stopwatch()) {
+                return Ok(all);
+            }
+            self.rate.turn().await;
+            let all = self.resolver.look_up(Arc::clone(name)).await?;
+            let now = Clock::stopwatch();
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() >= KEPT {
+                kept.retain(|_, (at, _)| now.duration_since(*at) < FRESH);
+            }
+            if kept.len() < KEPT {
+                kept.insert(Arc::clone(name), (now, all.clone()));
+            }
+            Ok(all)
+        };
+        tokio::time::timeout(LOOKUP, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// Tries the addresses in order, the next one beside a slow one, and keeps the first that answers.
+async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut waiting = addresses.into_iter();
+    let mut running = FuturesUnordered::new();
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        if running.is_empty() {
+            match waiting.next() {
+                Some(next) => running.push(TcpStream::connect(next)),
+                None => return Err(last),
+            }
+        }
+        let slow = waiting.len() > 0;
+        tokio::select! {
+            done = running.next() => match done {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => last = error,
+                None => {}
+            },
+            () = tokio::time::sleep(PATIENCE), if slow => {
+                running.extend(waiting.next().map(TcpStream::connect));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Flips(AtomicUsize);
+
+    impl Resolver for Flips {
+        fn look_up(&self, _: Arc<str>) -> Later<'static, io::Result<Vec<IpAddr>>> {
+            let turn = self.0.fetch_add(1, Ordering::SeqCst);
+            let answer = [vec![[8, 8, 8, 8], [127, 0, 0, 1]], vec![[10, 0, 0, 1]], vec![]];
+            let answer = answer[turn.min(2)].iter().map(|ip| IpAddr::from(*ip)).collect();
+            Box::pin(async move { Ok(answer) })
+        }
+    }
+
+    fn to(name: &str, anywhere: bool) -> Grant {
+        Grant { host: Host::Name(name.into()), port: 443, anywhere }
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_reached_is_dropped_after_the_look_up() {
+        let dialer = Dialer::new(Arc::new(Flips(AtomicUsize::new(0))), public());
+        let good = dialer.addresses(&to("a.b", false)).await.expect("one is public");
+        assert_eq!(good, ["8.8.8.8:443".parse().expect("an address")]);
+        assert!(matches!(dialer.addresses(&to("c.d", false)).await, Err(Failure::Barred(_, "private"))));
+        assert!(matches!(dialer.addresses(&to("e.f", false)).await, Err(Failure::LookUp(_))));
+        // Kept: the resolver is not asked again, and the check is made again.
+        assert!(dialer.addresses(&to("c.d", true)).await.is_ok());
+        assert!(matches!(dialer.addresses(&to("c.d", false)).await, Err(Failure::Barred(_, "private"))));
+    }
+
+    #[tokio::test]
+    async fn addresses_are_tried_in_order_until_one_answers() {
+        let listener = std::net::TcpListener::bind("127.0.0.2:0").expect("a listener");
+        let good = listener.local_addr().expect("its address");
+        let dead = SocketAddr::new(IpAddr::from([127, 0, 0, 3]), good.port());
+        let stream = first(vec![dead, good]).await.expect("connected");
+        assert_eq!(stream.peer_addr().expect("a peer"), good);
+        assert_eq!(first(vec![dead]).await.expect_err("refused").kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[tokio::test]
+    async fn the_systems_resolver_knows_localhost() {
+        let all = System::default().look_up("localhost".into()).await.expect("addresses");
+        assert!(all.iter().all(IpAddr::is_loopback) && !all.is_empty());
+    }
+}
