@@ -1,6 +1,7 @@
 mod filesystem;
 mod kernel;
 mod kit;
+mod network;
 mod process;
 #[allow(dead_code)] // shared with the runner's own tests, which use the rest
 #[path = "../runner/support.rs"]
