@@ -20,6 +20,9 @@ const GROUPS: &[(&str, &[&str])] = &[
         "network",
         &[include_str!("network.ts"), include_str!("public.ts"), include_str!("named.ts"), include_str!("network.rs")],
     ),
+    ("resources", &[include_str!("resources.ts"), include_str!("resources.rs")]),
+    ("cross", &[include_str!("cross.ts"), include_str!("cross.rs")]),
+    ("proxy", &[include_str!("proxy.rs")]),
 ];
 
 /// One check, done.
