@@ -23,6 +23,9 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("resources", &[include_str!("resources.ts"), include_str!("resources.rs")]),
     ("cross", &[include_str!("cross.ts"), include_str!("cross.rs")]),
     ("proxy", &[include_str!("proxy.rs")]),
+    ("git", &[include_str!("git.ts"), include_str!("git.rs")]),
+    ("build", &[include_str!("build.ts"), include_str!("build.rs")]),
+    ("snapshots", &[include_str!("snapshots.ts"), include_str!("snapshots.rs")]),
 ];
 
 /// One check, done.
