@@ -351,9 +351,9 @@ impl Runner {
     pub async fn job(&self, spec: JobSpec, progress: &Progress) -> Result<JobReport> {
         job::run(self.0.common(), spec, progress).await
     }
-    /// `full`, `uid`, `process-only`: what confinement is active here, in one word and one sentence.
-    pub fn confinement(&self) -> (&'static str, String) {
-        sandbox::probe::describe(self.0.common().base.root, &self.0.common().cgroups)
+    /// What confinement is active here.
+    pub fn confinement(&self) -> sandbox::tier::Confinement {
+        sandbox::probe::confinement(self.0.common().base.root, &self.0.common().cgroups)
     }
     /// Stops every child; for shutdown. Nothing starts afterwards.
     pub async fn stop_all(&self) {

@@ -9,6 +9,7 @@ pub mod jail;
 pub mod links;
 pub mod mounts;
 pub mod probe;
+pub mod serving;
 pub mod tier;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! What this kernel and container allow, found out once at start.
 use super::cgroup::Cgroups;
+use super::tier::{Check, Confinement, Tier};
 
 /// Whether a root can be built and users changed: root with the capabilities for it.
 pub fn can_build_root() -> bool {
@@ -14,17 +15,48 @@ pub fn can_build_root() -> bool {
     nix::unistd::geteuid().is_root() && effective & NEEDED == NEEDED
 }
 
-/// One word and one sentence for the people who run this server.
-pub fn describe(root: bool, cgroups: &Cgroups) -> (&'static str, String) {
-    let limits = match cgroups {
-        Cgroups::None { why } => format!("memory and process limits are not enforced ({why})"),
-        Cgroups::V1 { .. } => "memory, process and processor limits by cgroup v1".to_owned(),
-        Cgroups::V2 { .. } => "memory, process and processor limits by cgroup v2".to_owned(),
+/// What was found at the server's start.
+pub fn confinement(root: bool, cgroups: &Cgroups) -> Confinement {
+    let (limited, found) = match cgroups {
+        Cgroups::None { why } => (false, format!("none ({why})")),
+        Cgroups::V1 { .. } => (true, "v1".to_owned()),
+        Cgroups::V2 { .. } => (true, "v2".to_owned()),
     };
-    if root {
-        let what = "each app has a user id and a file system of its own";
-        return ("uid", format!("{what}; {limits}; network and system calls are shared with the server"));
-    }
-    let what = "apps run as the server's own user and can read what it can: run only code you trust";
-    ("process-only", format!("{what}; {limits}"))
+    let limits = match limited {
+        true => format!("memory, process and processor limits by cgroup {found}"),
+        false => "memory and process limits are not enforced".to_owned(),
+    };
+    let (tier, what) = match root {
+        true => (Tier::Full, "each app has a user id and a file system of its own"),
+        false => (Tier::ProcessOnly, "apps run as the server's own user and can read what it can"),
+    };
+    let check = |name, ok: bool, found: &str, fix: &str| Check {
+        name,
+        ok,
+        found: found.to_owned(),
+        fix: if ok { String::new() } else { fix.to_owned() },
+    };
+    let checks = vec![
+        check(
+            "root",
+            root,
+            if root { "root with its capabilities" } else { "no root, or without its capabilities" },
+            "Start Steady as root, or by the systemd unit in docs/systemd.md.",
+        ),
+        check(
+            "control groups",
+            limited,
+            &found,
+            "Run it as a service with Delegate=yes, see docs/systemd.md; in a container, give it a writable /sys/fs/cgroup.",
+        ),
+    ];
+    Confinement { tier: Some(tier), summary: format!("{what}; {limits}"), checks }
+}
+
+/// The same without a server, for `steady doctor`: leaves nothing behind.
+pub fn here() -> Confinement {
+    let cgroups = Cgroups::probe("doctor");
+    let found = confinement(can_build_root(), &cgroups);
+    cgroups.leave();
+    found
 }
