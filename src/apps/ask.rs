@@ -53,7 +53,7 @@ impl Ask {
         let mut more = self.net(terms).beyond(&approved.granted(terms));
         more.extend(LIMITS.into_iter().filter_map(|limit| {
             let (asked, had) = (self.limit(limit, terms), approved.at_most(limit, terms));
-            (asked > had).then(|| format!("limits: {} {asked} (now at most {had})", limit.name()))
+            (asked > had).then(|| format!("limits: {} {asked}, up from {had}", limit.name()))
         }));
         more
     }
@@ -178,7 +178,7 @@ mod tests {
         let asked = hosts(&["a.example", "b.example:5432"]).and(&limit(Limit::MemoryMb, 1024));
         let none = Ask::default();
         let said = asked.beyond(&none, &terms);
-        assert_eq!(said, ["net: a.example", "net: b.example:5432", "limits: memory_mb 1024 (now at most 512)"]);
+        assert_eq!(said, ["net: a.example", "net: b.example:5432", "limits: memory_mb 1024, up from 512"]);
         assert_eq!(asked.within(&none, &terms), (Net::default(), Limits::default()));
         let one = none.and(&hosts(&["*.b.example"]).and(&hosts(&["a.example"])));
         assert_eq!(asked.beyond(&one, &terms).len(), 2, "a star is below, and the port another");
@@ -196,7 +196,7 @@ mod tests {
         assert!(asked.beyond(&asked, &terms).is_empty());
         // The owner of the server lowered what can be approved since.
         Limit::MemoryMb.set(&mut terms.most, 1000);
-        assert_eq!(asked.beyond(&asked, &terms), ["limits: memory_mb 2048 (now at most 1000)"]);
+        assert_eq!(asked.beyond(&asked, &terms), ["limits: memory_mb 2048, up from 1000"]);
         assert_eq!(asked.within(&asked, &terms).1.memory_bytes, 1000 << 20);
     }
 

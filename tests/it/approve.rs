@@ -40,7 +40,7 @@ fn a_push_that_asks_for_more_stops_until_an_owner_says_yes() {
     let lines = remote_lines(&said).join("\n");
     for part in [
         "net: api.example.com",
-        "limits: memory_mb 1024 (now at most 512)",
+        "limits: memory_mb 1024, up from 512",
         "`steady approve dev/mine`",
         &format!("{}/dev/mine/deploys", steady.url()),
     ] {
@@ -53,7 +53,7 @@ fn a_push_that_asks_for_more_stops_until_an_owner_says_yes() {
     assert_eq!((&deploy["state"], &deploy["commit"]), (&json!("waiting"), &json!(second)));
     let waits = &permissions(&steady, "dev/mine")["waiting"];
     assert_eq!(waits["deploy"], deploy["number"]);
-    assert_eq!(waits["more"], json!(["net: api.example.com", "limits: memory_mb 1024 (now at most 512)"]));
+    assert_eq!(waits["more"], json!(["net: api.example.com", "limits: memory_mb 1024, up from 512"]));
     assert!(steady.cli_ok(&["list"]).contains("waits for approval"));
 
     // Without a terminal nobody is asked, so nothing is approved; the difference is shown all the same.
