@@ -75,7 +75,7 @@ impl Apps {
             state: state_of(live.as_ref().map(|(_, _, plan)| plan), process.as_ref()).to_owned(),
             version: live.as_ref().map(|(_, version, _)| format!("v{}", version.number)),
             deployed: live.as_ref().and_then(|(deploy, ..)| deploy.finished),
-            failing: newest.as_ref().is_some_and(|deploy| deploy.state == "failed" && !deploy.waits),
+            failing: newest.as_ref().is_some_and(|deploy| deploy.state == "failed" && !deploy.stopped),
             waiting: newest.is_some_and(|deploy| deploy.waits),
             data_bytes: self.0.sizes.of(project.app, &self.dir().app_home(project.app)),
         })
@@ -147,7 +147,11 @@ impl Apps {
             who: row.who,
             why: row.why,
             current: live == Some(row.id),
-            state: if row.waits && row.state == "failed" { "waiting".to_owned() } else { row.state },
+            state: match (row.state.as_str(), row.waits, row.stopped) {
+                ("failed", true, _) => "waiting".to_owned(),
+                ("failed", _, true) => "stopped".to_owned(),
+                _ => row.state,
+            },
             error: row.error,
             stages: serde_json::from_str(&row.stages).unwrap_or_default(),
             started: row.started,

@@ -70,7 +70,8 @@ pub struct DeployView {
     pub who: String,
     /// `push`, `editor`, `cli`, `api`, `rollback to v3`, `environment`.
     pub why: String,
-    /// `running`, `live` (it went live), `failed`, `waiting` (for an owner's approval).
+    /// `running`, `live` (it went live), `failed`, `waiting` (for an owner's
+    /// approval), `stopped` (it waited; it was approved, or another took its place).
     pub state: String,
     /// It is what visitors get now.
     pub current: bool,

@@ -212,7 +212,8 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let config = Config { listen: taken.local_addr().unwrap(), ..config(folder.path()) };
         assert!(!port(&config).ok && port(&config).fix.contains("--listen"));
-        std::fs::write(folder.path().join("address"), config.listen.to_string()).unwrap();
+        let address = config.listen.to_string();
+        crate::base::fs::write_atomic(&folder.path().join("address"), address.as_bytes(), 0o644).unwrap();
         assert!(port(&config).ok, "it is the server of this folder");
         assert!(!time(0).ok && time(clock::Clock::System.now()).ok);
     }

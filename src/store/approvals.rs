@@ -46,7 +46,7 @@ pub fn insert(db: &Connection, new: &NewApproval, now: Millis) -> Result<()> {
     )
     .and_then(|mut s| s.execute(params![new.project, new.approved, new.added, new.deploy, new.who, now]))
     .sql()?;
-    db.prepare_cached("UPDATE deploys SET waits = NULL WHERE id = ?1")
+    db.prepare_cached("UPDATE deploys SET waits = '' WHERE id = ?1 AND waits IS NOT NULL")
         .and_then(|mut s| s.execute([new.deploy]))
         .sql()?;
     Ok(())
@@ -68,7 +68,7 @@ pub fn list(db: &Connection, project: i64, limit: usize) -> Result<Vec<ApprovalR
 
 /// This deploy waits for an approval of `asks`, and no other of its app does.
 pub fn wait(db: &Connection, app: i64, deploy: i64, asks: &str) -> Result<()> {
-    db.prepare_cached("UPDATE deploys SET waits = iif(id = ?2, ?3, NULL) WHERE app_id = ?1")
+    db.prepare_cached("UPDATE deploys SET waits = iif(id = ?2, ?3, '') WHERE app_id = ?1 AND (id = ?2 OR waits <> '')")
         .and_then(|mut s| s.execute(params![app, deploy, asks]))
         .sql()?;
     Ok(())
@@ -76,15 +76,81 @@ pub fn wait(db: &Connection, app: i64, deploy: i64, asks: &str) -> Result<()> {
 
 /// The one that waits: its id and what it asks for.
 pub fn waiting(db: &Connection, app: i64) -> Result<Option<(i64, String)>> {
-    db.prepare_cached("SELECT id, waits FROM deploys WHERE app_id = ?1 AND waits IS NOT NULL ORDER BY id DESC LIMIT 1")
+    db.prepare_cached("SELECT id, waits FROM deploys WHERE app_id = ?1 AND waits <> '' ORDER BY id DESC LIMIT 1")
         .and_then(|mut s| s.query_row([app], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .sql()
 }
 
 /// Something newer is live: nothing waits any more.
 pub fn forget_waiting(db: &Connection, app: i64) -> Result<()> {
-    db.prepare_cached("UPDATE deploys SET waits = NULL WHERE app_id = ?1 AND waits IS NOT NULL")
+    db.prepare_cached("UPDATE deploys SET waits = '' WHERE app_id = ?1 AND waits <> ''")
         .and_then(|mut s| s.execute([app]))
         .sql()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{DataDir, ProjectName};
+    use crate::store::deploys::NewDeploy;
+    use crate::store::{Store, apps, deploys, projects};
+
+    fn begin(db: &Connection, app: i64) -> Result<i64> {
+        let text = || "x".to_owned();
+        let new = NewDeploy {
+            app,
+            commit: text(),
+            env_version: 0,
+            who: text(),
+            why: text(),
+            message: text(),
+            moves_main: true,
+        };
+        Ok(deploys::begin(db, &new, 1)?.id)
+    }
+
+    #[test]
+    fn one_waits_at_a_time_and_the_newest_approval_counts() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = Store::open(&DataDir::open(temp.path()).unwrap()).unwrap();
+        let work = |db: &Connection| {
+            db.execute("INSERT INTO users (id, name, password, created) VALUES (1, 'u', 'x', 0)", []).sql()?;
+            let project = projects::insert(db, 1, &ProjectName::parse("mine")?, None, 0)?;
+            let app = apps::insert(db, project, &crate::base::AppName::parse("mine")?, 0)?;
+            let (first, second, third) = (begin(db, app)?, begin(db, app)?, begin(db, app)?);
+            let of = |id| deploys::deploy(db, id).map(|row| (row.stopped, row.waits));
+            wait(db, app, first, "{1}")?;
+            wait(db, app, second, "{2}")?;
+            assert_eq!(waiting(db, app)?, Some((second, "{2}".to_owned())));
+            assert_eq!((of(first)?, of(second)?, of(third)?), ((true, false), (true, true), (false, false)));
+
+            assert!(newest(db, project)?.is_none());
+            let approval = |approved: &str, deploy| NewApproval {
+                project,
+                approved: approved.to_owned(),
+                added: "[]".to_owned(),
+                deploy,
+                who: "u".to_owned(),
+            };
+            insert(db, &approval("a", Some(second)), 5)?;
+            assert_eq!((waiting(db, app)?, of(second)?), (None, (true, false)));
+            insert(db, &approval("b", None), 6)?;
+            assert_eq!(newest(db, project)?.map(|row| (row.approved, row.deploy)), Some(("b".to_owned(), None)));
+            let all = list(db, project, 10)?;
+            assert_eq!(all[1].deploy, Some((2, "x".to_owned())));
+            assert_eq!((all.len(), list(db, project, 1)?.len()), (2, 1));
+
+            wait(db, app, third, "{3}")?;
+            forget_waiting(db, app)?;
+            assert_eq!((waiting(db, app)?, of(third)?), (None, (true, false)));
+            // What is deleted for good takes its approvals along.
+            let row = projects::by_id(db, project)?;
+            projects::set_deleted(db, &row, Some(9))?;
+            projects::purge(db, project)?;
+            assert!(list(db, project, 10)?.is_empty());
+            Ok(())
+        };
+        store.write(work).unwrap();
+    }
 }

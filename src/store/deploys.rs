@@ -39,7 +39,9 @@ pub struct DeployRow {
     pub stages: String,
     pub started: Millis,
     pub finished: Option<Millis>,
-    /// It stopped because it asks for more than is approved, and an owner's yes lets it go on.
+    /// It stopped because it asks for more than was approved.
+    pub stopped: bool,
+    /// Of such: an owner's yes still lets it go on.
     pub waits: bool,
 }
 
@@ -120,7 +122,8 @@ pub fn versions_on_disk(db: &Connection, app: i64) -> Result<Vec<VersionRow>> {
 
 const DEPLOY: &str =
     "SELECT d.id, d.app_id, d.number, d.version_id, v.number, d.commit_id, d.env_version, d.who, d.why,
-     d.message, d.state, d.moves_main, d.error, d.stages, d.started, d.finished, d.waits IS NOT NULL
+     d.message, d.state, d.moves_main, d.error, d.stages, d.started, d.finished, d.waits IS NOT NULL,
+     coalesce(d.waits, '') <> ''
      FROM deploys d LEFT JOIN versions v ON v.id = d.version_id";
 
 fn deploy_row(row: &Row<'_>) -> rusqlite::Result<DeployRow> {
@@ -141,7 +144,8 @@ fn deploy_row(row: &Row<'_>) -> rusqlite::Result<DeployRow> {
         stages: row.get(13)?,
         started: row.get(14)?,
         finished: row.get(15)?,
-        waits: row.get(16)?,
+        stopped: row.get(16)?,
+        waits: row.get(17)?,
     })
 }
 

@@ -2,7 +2,7 @@
 use serde_json::{Value, json};
 
 use crate::support::work::remote_lines;
-use crate::support::{Reply, Request, Session, Steady, steady_command, text, until};
+use crate::support::{Reply, Request, Session, Steady, output_within, signal, steady_command, text, until};
 
 const HELLO: &str = r#"export default { fetch: () => new Response("one\n") };"#;
 
@@ -72,6 +72,8 @@ fn a_push_that_asks_for_more_stops_until_an_owner_says_yes() {
     let now = permissions(&steady, "dev/mine");
     assert_eq!(now["approved"], json!(["net: api.example.com", "limits: memory_mb 1024"]));
     assert_eq!(now["waiting"], Value::Null);
+    let states = steady.cli_ok(&["deploys", "dev/mine"]);
+    assert!(states.contains("stopped") && !states.contains("failed"), "{states}");
     let one = &now["history"][0];
     assert_eq!((&one["who"], &one["commit"], &one["deploy"]), (&json!("dev"), &json!(second), &deploy["number"]));
     assert_eq!(one["added"], waits["more"]);
@@ -136,7 +138,7 @@ fn a_first_deploy_stops_too_unless_an_owner_says_yes_with_it() {
     let bob = steady.new_token("bob");
     let as_bob = |args: &[&str]| {
         let mut command = steady.client(steady.dir());
-        crate::support::output_within(command.env("STEADY_TOKEN", &bob).args(args), None)
+        output_within(command.env("STEADY_TOKEN", &bob).args(args), None)
     };
     let refused = as_bob(&["deploy", "--approve", "--app", "dev/fresh", dir]);
     assert_eq!(refused.status.code(), Some(3), "{}", text(&refused.stderr));
@@ -274,6 +276,66 @@ fn a_bad_manifest_is_refused_with_its_line_and_what_is_allowed() {
     let schema = Request::get(steady.port, &steady.host(), "/schema/steady.json").send();
     assert_eq!(schema.header("content-type"), Some("application/schema+json"));
     assert_eq!(schema.json()["properties"]["limits"]["properties"]["memory_mb"]["maximum"], 1024);
+}
+
+/// Whatever this machine is: `doctor` foretells what `serve` does, as root and as an ordinary user.
+#[test]
+fn serve_starts_where_doctor_says_so_and_else_names_what_is_missing() {
+    let users: &[Option<u32>] = if rustix::process::geteuid().is_root() { &[None, Some(65_534)] } else { &[None] };
+    for user in users {
+        for sandbox in ["auto", "single-tenant"] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let data = folder.path().join("data");
+            std::fs::create_dir(&data).expect("a data folder");
+            let command = |verb: &str| {
+                let mut command = steady_command();
+                command.arg(verb).arg("--data").arg(&data).env("STEADY_LISTEN", "127.0.0.1:0");
+                command.env("STEADY_SANDBOX", sandbox).current_dir("/");
+                if let Some(user) = user {
+                    use std::os::unix::process::CommandExt as _;
+                    command.uid(*user).gid(*user);
+                }
+                command
+            };
+            for path in [folder.path(), &data] {
+                std::os::unix::fs::chown(path, *user, *user).expect("chown");
+            }
+            let doctor = output_within(command("doctor").arg("--json"), None);
+            let report: Value = serde_json::from_slice(&doctor.stdout)
+                .unwrap_or_else(|e| panic!("{e}: {}{}", text(&doctor.stdout), text(&doctor.stderr)));
+            let (log, err) = (folder.path().join("out"), folder.path().join("err"));
+            let file = |path: &std::path::Path| std::fs::File::create(path).expect("a log");
+            let mut server = command("serve").stdout(file(&log)).stderr(file(&err)).spawn().expect("it runs");
+            let address = data.join("address");
+            let ended = until("the server serves or ends", || match server.try_wait().expect("wait") {
+                Some(status) => Some(Some(status)),
+                None => address.exists().then_some(None),
+            });
+            let said = std::fs::read_to_string(&log).expect("log") + &std::fs::read_to_string(&err).expect("log");
+            let case = format!("uid {user:?}, sandbox = {sandbox}: {report:#}\n{said}");
+            match ended {
+                None => {
+                    assert_eq!(report["ok"], true, "{case}");
+                    let tier = report["tier"].as_str().expect("a tier");
+                    assert!(said.contains(&format!("jail    {tier}")), "{case}");
+                    assert_eq!(said.contains("run only code you trust"), sandbox == "single-tenant", "{case}");
+                    signal(server.id(), "TERM");
+                    assert!(server.wait().expect("wait").success(), "{case}");
+                }
+                Some(status) => {
+                    assert!(report["ok"] == false && !status.success(), "{case}");
+                    for check in report["checks"].as_array().expect("checks") {
+                        let named = said.contains(check["found"].as_str().expect("found"));
+                        assert!(
+                            check["needed"] != true || check["ok"] == true || named,
+                            "{check} is not named: {case}"
+                        );
+                    }
+                    assert!(sandbox == "single-tenant" || said.contains("sandbox = \"single-tenant\""), "{case}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

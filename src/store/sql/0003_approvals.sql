@@ -14,5 +14,6 @@ CREATE TABLE approvals (
 CREATE INDEX approvals_of ON approvals(project_id, id);
 
 -- A deploy that stopped because it asks for more than is approved keeps here what it asks for (JSON of
--- apps::ask::Ask) until an owner says yes or a later deploy goes live. At most one of an app's.
+-- apps::ask::Ask) until an owner says yes or a later deploy takes its place; then it is empty. NULL for all
+-- others. At most one of an app's waits.
 ALTER TABLE deploys ADD COLUMN waits TEXT;
