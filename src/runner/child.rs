@@ -299,7 +299,9 @@ async fn connect_outside(
 ) -> std::result::Result<Option<Session>, String> {
     let shared = app.shared();
     let failed = |what: &dyn std::fmt::Display| format!("its outbound connections: {what}");
-    let Some(doors) = doors::open(wire, shared.base.has_root()).map_err(|e| failed(&e))? else { return Ok(None) };
+    let Some(doors) = doors::open(wire, shared.base.own_folder(&spec.home)).map_err(|e| failed(&e))? else {
+        return Ok(None);
+    };
     let subject = Subject {
         key: spec.key.clone(),
         net: spec.net.clone(),

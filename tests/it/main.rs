@@ -4,6 +4,7 @@
 
 mod support;
 
+mod approve;
 mod attacks_code;
 mod attacks_people;
 mod attacks_races;
