@@ -124,7 +124,7 @@ fn a_folder_that_hides_its_content_is_told() {
         let home = home(dir.path(), "1");
         fs::create_dir(home.join("shut")).expect("folder");
         fs::write(home.join("shut/file"), b"1").expect("write");
-        fs::set_permissions(home.join("shut"), fs::Permissions::from_mode(0)).expect("mode");
+        fs::set_permissions(home.join("shut"), fs::Permissions::from_mode(0o0)).expect("mode");
         assert_eq!(walk::count(&home, BOUNDS).expect("count").files, 2);
         // Without the rights of root the count says what it could not see.
         let denied = std::thread::scope(|scope| {
@@ -143,7 +143,7 @@ fn a_folder_that_hides_its_content_is_told() {
         let dir = tempfile::tempdir().expect("temp dir");
         let home = home(dir.path(), "1");
         fs::create_dir(home.join("shut")).expect("folder");
-        fs::set_permissions(home.join("shut"), fs::Permissions::from_mode(0)).expect("mode");
+        fs::set_permissions(home.join("shut"), fs::Permissions::from_mode(0o0)).expect("mode");
         assert_eq!(walk::count(&home, BOUNDS).expect("count").cut, Some(Cut::Denied));
     }
 }
