@@ -12,6 +12,7 @@ mod cli;
 mod crash;
 mod curl;
 mod data;
+mod disk;
 mod doors;
 mod git;
 mod serve;
