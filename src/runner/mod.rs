@@ -11,6 +11,7 @@ mod handover;
 mod job;
 mod launch;
 pub mod logs;
+pub mod outbound;
 mod process;
 mod pump;
 mod redact;

@@ -18,8 +18,6 @@ mod memfd;
 mod mounts;
 mod netns;
 pub mod notify;
-#[cfg(test)]
-mod notify_tests;
 pub mod probe;
 pub mod seccomp;
 pub mod tier;
