@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
@@ -86,7 +87,7 @@ impl Attempts for Jail {
 impl Namespace for Jail {
     fn listen_tcp(&self, at: SocketAddr) -> Later<'_, io::Result<std::net::TcpListener>> {
         self.listeners.fetch_add(1, Ordering::SeqCst);
-        Box::pin(self.place.run(move || std::net::TcpListener::bind(at)))
+        Box::pin(self.place.run(move || listener(at)))
     }
     fn bind_udp(&self, at: SocketAddr) -> Later<'_, io::Result<std::net::UdpSocket>> {
         Box::pin(self.place.run(move || std::net::UdpSocket::bind(at)))
@@ -262,6 +263,18 @@ impl World {
     }
 }
 
+/// Listens, not blocking, also at an IPv6 address that is only a local route.
+fn listener(at: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    if at.is_ipv6() {
+        net::sockopt::set_ipv6_freebind(&socket, true)?;
+    }
+    net::bind(&socket, &at)?;
+    net::listen(&socket, 128)?;
+    Ok(socket.into())
+}
+
 async fn until(mut done: impl FnMut() -> bool) {
     let wait = async {
         while !done() {
@@ -273,7 +286,7 @@ async fn until(mut done: impl FnMut() -> bool) {
 
 /// Answers each connection's bytes with the same bytes in upper case, and its end with its own.
 async fn upstream(ip: &str) -> u16 {
-    let listener = TcpListener::bind((ip, 0)).await.expect("a listener");
+    let listener = listener(SocketAddr::new(at(ip), 0)).and_then(TcpListener::from_std).expect("a listener");
     let port = listener.local_addr().expect("its address").port();
     #[allow(clippy::disallowed_methods)]
     tokio::spawn(async move {
