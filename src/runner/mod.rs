@@ -11,7 +11,6 @@ mod handover;
 mod job;
 mod launch;
 pub mod logs;
-pub mod outbound;
 mod process;
 mod pump;
 mod redact;
