@@ -5,8 +5,10 @@
 #![allow(unsafe_code)]
 mod attach;
 mod base;
+mod caller;
 pub mod cgroup;
 mod clone;
+pub mod disk;
 pub mod elf;
 #[cfg(test)]
 mod forked;
