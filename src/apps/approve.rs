@@ -34,9 +34,16 @@ impl Apps {
         if intent.env_version.is_some() {
             return Ok(());
         }
-        let more = ask.beyond(&self.approved(project)?, &self.options().terms);
+        let (approved, terms) = (self.approved(project)?, &self.options().terms);
+        let more = ask.beyond(&approved, terms);
         if more.is_empty() {
             return Ok(());
+        }
+        // A version of when the server allowed more: no yes would help.
+        let never = ask.beyond(&approved.and(ask), terms);
+        if !never.is_empty() {
+            let why = format!("steady.json asks for more than this server allows any app:\n{}", never.join("\n"));
+            return Err(Error::new(Kind::App, why).hint("Ask for less in steady.json."));
         }
         if intent.approves {
             self.record_approval(project, row.id, ask, &intent.who)?;

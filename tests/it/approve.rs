@@ -273,9 +273,22 @@ fn a_bad_manifest_is_refused_with_its_line_and_what_is_allowed() {
         }
     }
     assert_eq!(steady.get("mine", "/").ok(), "one\n");
+    // What was approved while the server allowed it is cut when it does no more, and cannot be deployed again.
+    work.write(&[("steady.json", "{\"limits\": {\"memory_mb\": 1024}}")]);
+    let large = work.commit("Large");
+    assert!(!work.push().0);
+    steady.cli_ok(&["approve", "dev/mine", "--yes"]);
+    assert_eq!(steady.status("mine")["memory_limit"], json!(1024u64 << 20));
+    steady.env("STEADY_MAX_MEMORY_MB", "600");
+    steady.restart();
+    assert_eq!(steady.get("mine", "/").ok(), "one\n");
+    assert_eq!(steady.status("mine")["memory_limit"], json!(600u64 << 20));
+    let again = steady.cli(&["deploy", "--app", "dev/mine", "--commit", &large]);
+    let said = text(&again.stderr);
+    assert!(said.contains("more than this server allows") && said.contains("memory_mb 1024, up from 600"), "{said}");
     let schema = Request::get(steady.port, &steady.host(), "/schema/steady.json").send();
     assert_eq!(schema.header("content-type"), Some("application/schema+json"));
-    assert_eq!(schema.json()["properties"]["limits"]["properties"]["memory_mb"]["maximum"], 1024);
+    assert_eq!(schema.json()["properties"]["limits"]["properties"]["memory_mb"]["maximum"], 600);
 }
 
 /// Whatever this machine is: `doctor` foretells what `serve` does, as root and as an ordinary user.
