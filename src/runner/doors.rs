@@ -63,7 +63,14 @@ impl Attempts for Connects {
     fn next(&self) -> Later<'_, Option<Attempt>> {
         Box::pin(async move {
             loop {
-                let call = self.listener.next().await.ok()??;
+                let call = match self.listener.next().await {
+                    Ok(call) => call?,
+                    Err(error) => {
+                        // Else every connect of the app would hang until it is stopped, and nobody knew why.
+                        tracing::error!(%error, "an app's connects cannot be heard any more");
+                        return None;
+                    }
+                };
                 match call.to {
                     To::Ip(to) => {
                         let attempt = Attempt { id: call.id, to, datagram: call.datagram };
