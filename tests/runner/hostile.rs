@@ -1,6 +1,5 @@
 //! Programs that mean harm, and a server that dies.
 use std::os::unix::fs::symlink;
-use std::time::Duration;
 
 use steady::base::Progress;
 use steady::runner::{JobSpec, Limits, State};

@@ -28,12 +28,12 @@ echo "vm: booted $(uname -r)"
 
 . /vm/settings
 [ -n "$NODE_EXTRA_CA_CERTS" ] || unset NODE_EXTRA_CA_CERTS
-while read -r name program filter; do
+while read -r name program arguments; do
   unit=$slice/$name.service
   mkdir "$unit"
   echo "--- $name"
   # shellcheck disable=SC2016 # the inner shell's own number
-  UNIT=$unit PROGRAM=$program sh -c 'echo $$ >"$UNIT/cgroup.procs"; exec "$PROGRAM" "$@"' sh ${FILTER:-$filter} </dev/null 2>&1
+  UNIT=$unit PROGRAM=$program sh -c 'echo $$ >"$UNIT/cgroup.procs"; exec "$PROGRAM" "$@"' sh ${FILTER:-$arguments} </dev/null 2>&1
   echo "vm: ended $name $?"
 done </vm/programs
 echo "vm: done"
