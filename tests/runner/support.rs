@@ -66,7 +66,7 @@ impl World {
             limits: Limits::default(),
             uid_offset: OFFSET.fetch_add(1, Ordering::Relaxed),
             disk_offset: OFFSET.fetch_add(1, Ordering::Relaxed),
-            idle: Some(Duration::from_secs(60)),
+            idle: Some(patient(60)),
             net: Default::default(),
         }
     }
