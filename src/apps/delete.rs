@@ -83,6 +83,7 @@ impl Apps {
                 continue;
             }
             let app = self.store().read(|db| apps::of_project(db, row.id))?;
+            self.give_up_home(&self.dir().app_home(app.id)).await?;
             // Rows last: a crash in between leaves a row that the next sweep purges again.
             for path in [self.dir().app(app.id), self.dir().repo(row.id)] {
                 tokio::task::spawn_blocking(move || remove_tree(&path))

@@ -108,6 +108,7 @@ impl Apps {
         }
         // Copied as the app's uid, which alone may read it; then handed to the draft's own.
         self.make_home(&home, app_uid(project.app)?)?;
+        let held = self.hold_home(&home, draft_uid(draft.id)?).await?;
         let copied = self.copy_home(project.app, &home, COPY, progress).await.and_then(|()| {
             let owner = match self.options().uid_base {
                 Some(base) => Some(base + draft_uid(draft.id)?),
@@ -115,8 +116,10 @@ impl Apps {
             };
             chown_tree(&home, owner).internal("while giving a draft its data")
         });
+        drop(held);
         if copied.is_err() {
             // A home that is there counts as filled.
+            self.give_up_home(&home).await?;
             remove_tree(&home).internal("while clearing a draft's data")?;
         }
         copied
@@ -127,6 +130,10 @@ impl Apps {
     /// Where nothing may be left out, that is an error instead.
     pub(super) async fn copy_home(&self, app: i64, to: &Path, how: CopyHow, progress: &Progress) -> Result<()> {
         let from = self.dir().app_home(app);
+        if !from.is_dir() {
+            return Ok(());
+        }
+        let _held = self.hold_home(&from, app_uid(app)?).await?;
         let size = tree_size(&from);
         if size == 0 {
             return Ok(());
@@ -182,6 +189,7 @@ impl Apps {
     pub(super) async fn discard_draft(&self, draft: &DraftRow) -> Result<()> {
         self.routes().update([(draft.label.clone(), None)]);
         self.runner().remove(&AppKey::draft(draft.id)).await;
+        self.give_up_home(&self.dir().draft(draft.id).join("home")).await?;
         remove_tree(&self.dir().draft(draft.id)).internal("while removing a draft")?;
         self.store().write(|db| drafts::remove(db, draft.id))
     }

@@ -82,7 +82,12 @@ impl Apps {
             writable: vec![code.to_owned()],
             readable: vec![],
             env: vec![],
-            limits: Limits { memory_bytes: limits.memory_bytes.max(1 << 30), pids: limits.pids.max(512), ..limits },
+            limits: Limits {
+                memory_bytes: limits.memory_bytes.max(1 << 30),
+                pids: limits.pids.max(512),
+                cpu_weight: 25,
+                ..limits
+            },
             uid_offset,
             timeout,
             hosts: vec![],

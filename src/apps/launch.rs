@@ -13,7 +13,8 @@ use crate::store::deploys::{DeployRow, VersionRow};
 use crate::store::drafts::DraftRow;
 use crate::store::{apps, env};
 
-/// Uids come in fours: the app's own, a draft's, that of installs and builds. None is ever used for another,
+/// Uids come in fours: the app's own, a draft's, that of installs and builds; the fourth only counts the disk
+/// quota of a candidate's copy of the data. None is ever used for another,
 /// so that what runs cannot reach into what is being built. Ids are never reused.
 pub(super) fn app_uid(app: i64) -> Result<u32> {
     uid(app, 0)
@@ -25,6 +26,10 @@ pub(super) fn draft_uid(draft: i64) -> Result<u32> {
 
 pub(super) fn build_uid(app: i64) -> Result<u32> {
     uid(app, 2)
+}
+
+pub(super) fn candidate_disk(app: i64) -> Result<u32> {
+    uid(app, 3)
 }
 
 fn uid(id: i64, kind: i64) -> Result<u32> {
@@ -78,6 +83,7 @@ impl Apps {
         spec.home = self.dir().app_home(app);
         spec.logs = self.dir().app_logs(app);
         spec.uid_offset = app_uid(app)?;
+        spec.disk_offset = spec.uid_offset;
         self.make_home(&spec.home, spec.uid_offset)?;
         Ok(spec)
     }
@@ -91,6 +97,7 @@ impl Apps {
         spec.home = dir.join("home");
         spec.logs = dir.join("logs");
         spec.uid_offset = draft_uid(draft.id)?;
+        spec.disk_offset = spec.uid_offset;
         // A draft is for its author, who is there or not: it sleeps soon and never stays on.
         spec.idle = Some(Duration::from_secs(60));
         spec.limits.log_bytes = spec.limits.log_bytes.min(4 << 20);
@@ -134,6 +141,7 @@ impl Apps {
             redact: variables.into_iter().map(|v| (v.name, v.value)).collect(),
             limits: self.options().limits,
             uid_offset: 0,
+            disk_offset: 0,
             idle,
             net: Default::default(),
         })

@@ -8,6 +8,7 @@ mod env;
 mod export;
 mod files;
 mod find;
+mod home;
 mod install;
 mod launch;
 mod manifest;

@@ -2,6 +2,8 @@
 //! and told; a failure at any of them leaves the old version serving.
 use super::deploy::Intent;
 use super::draft::COPY;
+use super::home::Passing;
+use super::launch::candidate_disk;
 use super::plan::Plan;
 use super::record::Recorder;
 use super::view::DeployView;
@@ -123,16 +125,20 @@ impl Apps {
         record: &Recorder,
     ) -> Result<()> {
         let _stage = record.stage("check");
-        let scratch = self.dir().temp_dir()?;
-        let home = scratch.path().join("home");
+        let passing = Passing::new(self.runner().disk(), self.dir().temp_dir()?);
+        let home = passing.home().to_owned();
         self.make_home(&home, spec.uid_offset)?;
+        let disk_offset = candidate_disk(project.app)?;
+        let held = self.hold_home(&home, disk_offset).await?;
         self.copy_home(project.app, &home, COPY, record.progress()).await?;
         let mut candidate = spec.clone();
         candidate.key = AppKey(format!("trial-{}-{}", project.app, version.id));
         candidate.home = home;
-        candidate.logs = scratch.path().join("logs");
-        self.runner().trial(candidate, &plan.health).await.map_err(boot_error)?;
-        Ok(())
+        candidate.disk_offset = disk_offset;
+        candidate.logs = passing.logs();
+        let booted = self.runner().trial(candidate, &plan.health).await;
+        drop((held, passing));
+        booted.map_err(boot_error).map(drop)
     }
 
     fn note_failure(

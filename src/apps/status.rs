@@ -75,7 +75,7 @@ impl Apps {
             version: live.as_ref().map(|(_, version, _)| format!("v{}", version.number)),
             deployed: live.as_ref().and_then(|(deploy, ..)| deploy.finished),
             failing: newest.is_some_and(|deploy| deploy.state == "failed"),
-            data_bytes: self.0.sizes.of(project.app, &self.dir().app_home(project.app)),
+            data_bytes: self.data_bytes(project.app),
         })
     }
 
@@ -100,7 +100,7 @@ impl Apps {
             message: live.as_ref().map(|(deploy, ..)| deploy.message.clone()),
             deployed: live.as_ref().and_then(|(deploy, ..)| deploy.finished),
             git_url: self.git_url(&project.path),
-            data_bytes: self.0.sizes.of(project.app, &self.dir().app_home(project.app)),
+            data_bytes: self.data_bytes(project.app),
             code_bytes: live.as_ref().map_or(0, |(_, version, _)| version.bytes),
             repo_bytes: self.repos().size(project.id),
             memory_limit: options.limits.memory_bytes,
@@ -115,6 +115,11 @@ impl Apps {
             confinement_note,
             public_code: project.public_code,
         })
+    }
+
+    fn data_bytes(&self, app: i64) -> u64 {
+        let home = self.dir().app_home(app);
+        self.known_size(&home).unwrap_or_else(|| self.0.sizes.of(app, &home))
     }
 
     /// Newest first.

@@ -8,11 +8,16 @@ use super::args::{Global, Serve};
 use super::fail::{Done, FAILED, Fail};
 use super::{local, out};
 use crate::config::Config;
+use crate::runner::sandbox::disk;
 use crate::server::Server;
 
 pub fn run(serve: &Serve, global: &Global) -> Done {
     let config = local::load(serve, global)?;
     log(&config, global)?;
+    // Before the first thread. Without the right there are no mounts to hide, and homes are only counted.
+    if let Err(error) = disk::own_mounts() {
+        tracing::debug!(%error, "no mounts of its own");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Fail::io("the runtime"))?;
     runtime.block_on(until_told(config))
 }

@@ -82,6 +82,7 @@ fn status(state: &str) -> AppStatus {
             state: State::Ready,
             version: "v12".into(),
             pid: Some(311),
+            outbound: None,
             memory: Some(38_200_000),
             in_flight: 0,
             started: Some(now() - 90_000),

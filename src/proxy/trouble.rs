@@ -43,6 +43,11 @@ pub fn not_admitted(asker: &Asker<'_>, route: &Route, admission: &Admission) -> 
             "gate",
             Error::new(Kind::Busy, "too many visitors are waiting for this app").hint("Try again in a moment."),
         ),
+        Admission::Crowded { limit } => (
+            "connections",
+            Error::new(Kind::Busy, format!("too many connections: this app holds {limit} requests open at once"))
+                .hint("Try again in a moment."),
+        ),
         Admission::TimedOut { stage } => (
             *stage,
             Error::new(Kind::TimedOut, "this app took too long to become ready").hint("Try again in a moment."),

@@ -8,10 +8,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::child::{self, Ask, Child};
+use super::egress::Egress;
 use super::gate::Gate;
 use super::launch::Base;
 use super::logs::Logs;
 use super::sandbox::cgroup::Cgroups;
+use super::sandbox::disk::Disk;
 use super::sandbox::tier::Tier;
 use super::supervisor::{Action, ChildId, Event, Machine, Phase, Refusal};
 use super::upstream::{Lease, Upstream};
@@ -28,7 +30,9 @@ pub struct Common {
     pub clock: Clock,
     pub tasks: Tasks,
     pub cgroups: Cgroups,
+    pub disk: Disk,
     pub zygote: Zygote,
+    pub egress: Egress,
     pub base: Base,
     /// Stronger tiers, and why they cannot be had here.
     pub weaker: Vec<(Tier, String)>,
@@ -153,6 +157,10 @@ impl App {
         let (ticket, wait) = {
             let mut inner = self.lock();
             inner.requests += 1;
+            let held = inner.child.as_ref().map_or(0, |child| child.line.in_flight()) + inner.gate.waiting() as u64;
+            if held >= inner.spec.limits.connections {
+                return Admission::Crowded { limit: inner.spec.limits.connections };
+            }
             if inner.machine.open().is_some()
                 && let Some(child) = inner.child.clone()
             {
@@ -202,6 +210,7 @@ impl App {
             version: child.map_or(&inner.spec.version, |c| &c.version).clone(),
             pid: child.and_then(|c| c.pid()),
             memory: child.and_then(|c| c.memory()),
+            outbound: child.and_then(|c| c.outbound()),
             in_flight: child.map_or(0, |c| c.line.in_flight()),
             started: child.map(|c| c.started),
             boots_ms: inner.boots_ms.iter().copied().collect(),

@@ -1,20 +1,22 @@
 //! One child of one app, from spawn to gone, in one task that reports to the app.
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::app::App;
+use super::egress::{Purpose, Session, Subject, Usage};
 use super::logs::{Logs, Stream};
 use super::process::{Ending, Running, Scratch};
 use super::redact::Redactor;
 use super::sandbox::cgroup::Group;
 use super::supervisor::{ChildId, Event};
 use super::upstream::{Line, open_dir};
-use super::{Crash, LaunchSpec, Millis, launch, pump};
+use super::wire::Wire;
+use super::{Crash, LaunchSpec, Millis, doors, home, launch, pump};
 use crate::base::{Clock, Result, ResultExt as _};
 
 /// How often the socket is tried while the child boots; slower after the first moments.
@@ -45,6 +47,8 @@ pub struct Child {
     pid: AtomicU32,
     boot_us: AtomicU64,
     group: OnceLock<Group>,
+    /// Its connections to the world; they end with it.
+    outside: Mutex<Option<Session>>,
     socket_dir: PathBuf,
 }
 
@@ -68,6 +72,7 @@ impl Child {
             pid: AtomicU32::new(0),
             boot_us: AtomicU64::new(0),
             group: OnceLock::new(),
+            outside: Mutex::default(),
             socket_dir,
         })
     }
@@ -81,6 +86,13 @@ impl Child {
     }
     pub fn memory(&self) -> Option<u64> {
         self.group.get().and_then(Group::memory)
+    }
+    /// What it has sent and received, and what was refused.
+    pub fn outbound(&self) -> Option<Usage> {
+        self.outside.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Session::usage)
+    }
+    fn connect_outside(&self, session: Option<Session>) {
+        *self.outside.lock().unwrap_or_else(PoisonError::into_inner) = session;
     }
     /// Raises what is asked of it; never lowers it.
     pub fn demand(&self, ask: Ask) {
@@ -133,6 +145,10 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
     let shared = app.shared();
     let fail = |text: String| Ending { success: false, text };
     let clock = Clock::stopwatch();
+    let _home = match home::ready(shared, spec, logs).await {
+        Ok(ready) => ready,
+        Err(why) => return fail(format!("could not start: {why}")),
+    };
     let name = format!("{}-{}", spec.key.0, crate::base::secret::random_token(4));
     let group = match shared.cgroups.create(&name, &spec.limits) {
         Ok(group) => group,
@@ -161,8 +177,23 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
             .spawn("log-out", pump::run(out, logs.clone(), Stream::Out, spec.version.clone(), redactor.clone())),
         shared.tasks.spawn("log-err", pump::run(err, logs.clone(), Stream::Err, spec.version.clone(), redactor)),
     ];
-    let ending = watch_over(app, child, logs, &mut process, clock).await;
+    let ended = tokio::select! {
+        ending = watch_over(app, child, (spec, logs), &mut process, clock) => Ok(ending),
+        why = home::until_above(shared, spec) => Err(why),
+    };
+    let ending = match ended {
+        Ok(ending) => ending,
+        Err(why) => {
+            process.kill();
+            process.wait().await;
+            fail(why)
+        }
+    };
+    if !ending.success {
+        home::explain(shared, spec, logs).await;
+    }
     child.pid.store(0, Ordering::Relaxed);
+    child.connect_outside(None);
     process.sweep(&shared.options.instance).await;
     for word in words {
         let abort = word.abort_handle();
@@ -177,7 +208,7 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
 async fn watch_over(
     app: &Arc<App>,
     child: &Child,
-    logs: &Logs,
+    (spec, logs): (&LaunchSpec, &Logs),
     process: &mut Running,
     clock: std::time::Instant,
 ) -> Ending {
@@ -221,7 +252,13 @@ async fn watch_over(
             }
             result = wire.entered(), if !entered => {
                 entered = true;
-                if let Err(why) = result {
+                let opened = match result {
+                    Ok(_) => connect_outside(app, &wire, spec, logs).await,
+                    Err(why) => Err(why),
+                };
+                if let Ok(session) = opened {
+                    child.connect_outside(session);
+                } else if let Err(why) = opened {
                     process.kill();
                     process.wait().await;
                     return Ending { success: false, text: format!("could not start: {why}") };
@@ -251,6 +288,30 @@ async fn watch_over(
             () = app.next_tick(child), if ready => app.event(Event::Tick { quiet_since: child.line.quiet_since() }),
         }
     }
+}
+
+/// From here on what the app tries to connect to is answered. `None`: it ended meanwhile.
+async fn connect_outside(
+    app: &Arc<App>,
+    wire: &Wire,
+    spec: &LaunchSpec,
+    logs: &Logs,
+) -> std::result::Result<Option<Session>, String> {
+    let shared = app.shared();
+    let failed = |what: &dyn std::fmt::Display| format!("its outbound connections: {what}");
+    let Some(doors) = doors::open(wire, shared.base.has_root()).map_err(|e| failed(&e))? else { return Ok(None) };
+    let subject = Subject {
+        key: spec.key.clone(),
+        net: spec.net.clone(),
+        trusted: Vec::new(),
+        purpose: Purpose::App,
+        limits: spec.limits,
+        bytes: None,
+    };
+    let (logs, version) = (logs.clone(), spec.version.clone());
+    let log = Arc::new(move |line: String| logs.remark(&version, &line));
+    let session = shared.egress.serve(subject, doors, log).await.map_err(|e| failed(&e.public))?;
+    Ok(Some(session))
 }
 
 #[cfg(test)]

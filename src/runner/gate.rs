@@ -16,6 +16,10 @@ impl<T> Gate<T> {
         Self { waiting: BTreeMap::new(), next: 0, max }
     }
 
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// A place in the queue, or `None` when it is full. Whoever gives up calls [`Gate::leave`].
     pub fn enter(&mut self) -> Option<(u64, oneshot::Receiver<T>)> {
         if self.waiting.len() >= self.max {

@@ -8,10 +8,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::app::Common;
+use super::egress::{Net, Purpose, Session, Subject};
 use super::process::{Ending, Running, Scratch};
 use super::pump::Lines;
 use super::redact::Redactor;
-use super::{JobReport, JobSpec};
+use super::wire::Wire;
+use super::{AppKey, JobReport, JobSpec, doors};
 use crate::base::{Error, Progress, Result, ResultExt as _};
 
 /// Lines of a report.
@@ -35,6 +37,14 @@ pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Re
         common.tasks.spawn("job-err", listen(err, redactor, lines.clone())),
     ];
     let entered = process.wire().entered().await;
+    // Its connections end with it.
+    let outside = match entered {
+        Ok(_) => connect_outside(common, process.wire(), &spec, lines.clone()).await,
+        Err(_) => Ok(None),
+    };
+    if outside.is_err() {
+        process.kill();
+    }
     let stop = common.tasks.stopping();
     let ending = tokio::select! {
         ending = process.wait() => ending,
@@ -56,11 +66,32 @@ pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Re
             abort.abort();
         }
     }
+    drop(outside?);
     if let Err(why) = entered {
         return Err(Error::internal("a job could not be started in its jail").because(why));
     }
     let tail = lines.lock().unwrap_or_else(PoisonError::into_inner).kept.iter().cloned().collect();
     Ok(JobReport { success: ending.success, ending: ending.text, tail })
+}
+
+async fn connect_outside(
+    common: &Arc<Common>,
+    wire: &Wire,
+    spec: &JobSpec,
+    lines: Arc<Mutex<Tail>>,
+) -> Result<Option<Session>> {
+    let doors = doors::open(wire, common.base.has_root()).internal("while opening a job's outbound connections")?;
+    let Some(doors) = doors else { return Ok(None) };
+    let subject = Subject {
+        key: AppKey("job".into()),
+        net: Net::default(),
+        trusted: spec.hosts.clone(),
+        purpose: Purpose::Job,
+        limits: spec.limits,
+        bytes: None,
+    };
+    let log = Arc::new(move |line: String| lines.lock().unwrap_or_else(PoisonError::into_inner).add(line));
+    common.egress.serve(subject, doors, log).await.map(Some)
 }
 
 struct Tail {
@@ -89,7 +120,16 @@ async fn listen(mut pipe: impl AsyncRead + Unpin, redactor: Redactor, tail: Arc<
     let mut buffer = vec![0u8; 16 << 10];
     let add = |line: String| tail.lock().unwrap_or_else(PoisonError::into_inner).add(line);
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
-        lines.push(&buffer[..read], &mut |line| add(line));
+        let mut count = 0u64;
+        lines.push(&buffer[..read], &mut |line| {
+            count += 1;
+            add(line);
+        });
+        // A flood costs the flooder, who waits: some 100,000 lines or 8 MiB a second are read.
+        let pause = count * 10 + read as u64 / 8;
+        if pause > 1000 {
+            tokio::time::sleep(Duration::from_micros(pause)).await;
+        }
     }
     lines.finish(&mut |line| add(line));
 }

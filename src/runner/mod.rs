@@ -5,9 +5,11 @@ pub mod bun;
 mod bun_unpack;
 mod child;
 pub mod copy;
+mod doors;
 pub mod egress;
 mod gate;
 mod handover;
+mod home;
 mod job;
 mod launch;
 pub mod logs;
@@ -88,6 +90,10 @@ pub struct Limits {
     pub pids: u64,
     /// Hundredths of one processor.
     pub cpu_percent: u32,
+    /// Share of processor and disk when they are short, 1 to 10000; 100 is an app's.
+    pub cpu_weight: u32,
+    /// Bytes read, and as many written, on the disk of the data folder per second; 0 = no limit.
+    pub io_bytes_per_second: u64,
     pub open_files: u64,
     /// Bytes of `/tmp`.
     pub tmp_bytes: u64,
@@ -106,6 +112,8 @@ impl Default for Limits {
             memory_bytes: 512 << 20,
             pids: 256,
             cpu_percent: 200,
+            cpu_weight: 100,
+            io_bytes_per_second: 200 << 20,
             open_files: 4096,
             tmp_bytes: 64 << 20,
             log_bytes: 16 << 20,
@@ -135,6 +143,8 @@ pub struct LaunchSpec {
     pub limits: Limits,
     /// Added to `uid_base`. Never reused for another app.
     pub uid_offset: u32,
+    /// What its quota is counted under, with `uid_base`: unique per home.
+    pub disk_offset: u32,
     /// How long without requests before it is stopped; `None` = never.
     pub idle: Option<Duration>,
     /// What it may connect to.
@@ -192,6 +202,8 @@ pub struct Status {
     pub pid: Option<u32>,
     /// Bytes, whole group, now.
     pub memory: Option<u64>,
+    /// Connections to the world since it started.
+    pub outbound: Option<egress::Usage>,
     pub in_flight: u64,
     pub started: Option<Millis>,
     /// Milliseconds from spawn to ready, newest last, at most 20.
@@ -231,6 +243,10 @@ pub enum Admission {
     Gone,
     /// Too many already wait.
     Full,
+    /// It holds as many requests in progress as its limit of connections allows.
+    Crowded {
+        limit: u64,
+    },
     TimedOut {
         stage: &'static str,
     },
@@ -354,6 +370,10 @@ impl Runner {
     /// Runs a command in the jail and waits; its lines go to `progress` as they come.
     pub async fn job(&self, spec: JobSpec, progress: &Progress) -> Result<JobReport> {
         job::run(self.0.common(), spec, progress).await
+    }
+    /// The quotas of homes. Whoever uses a home prepares it first, and removes it before its folder.
+    pub fn disk(&self) -> &sandbox::disk::Disk {
+        &self.0.common().disk
     }
     /// `full`, `uid`, `process-only`: what confinement is active here, in one word and one sentence.
     pub fn confinement(&self) -> (&'static str, String) {

@@ -17,15 +17,24 @@ const READ_PER_SECOND: u64 = 32 << 20;
 pub struct Lines {
     redactor: Redactor,
     held: Vec<u8>,
+    /// The line that comes next has lost its beginning: what is left of it goes too, because a secret may
+    /// have been cut in two.
+    skipping: bool,
 }
 
 impl Lines {
     pub fn new(redactor: Redactor) -> Self {
-        Self { redactor, held: Vec::new() }
+        Self { redactor, held: Vec::new(), skipping: false }
     }
 
     /// The lines that are complete with these bytes. A long one comes in parts of at most 16 KiB.
     pub fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(String)) {
+        let bytes = match (self.skipping, bytes.iter().position(|b| *b == b'\n')) {
+            (false, _) => bytes,
+            (true, Some(end)) => &bytes[end + 1..],
+            (true, None) => return,
+        };
+        self.skipping = false;
         self.held.extend_from_slice(bytes);
         let mut start = 0;
         loop {
@@ -41,6 +50,16 @@ impl Lines {
             }
         }
         self.held.drain(..start);
+    }
+
+    /// Drops these bytes, and what was held of their first line: hardly any work, whatever they are. How many
+    /// lines that were.
+    pub fn skip(&mut self, bytes: &[u8]) -> u64 {
+        let ends = bytes.iter().filter(|b| **b == b'\n').count() as u64;
+        let counted = u64::from(std::mem::take(&mut self.skipping));
+        self.held.clear();
+        self.skipping = bytes.last().is_some_and(|last| *last != b'\n');
+        (ends + u64::from(self.skipping)).saturating_sub(counted)
     }
 
     /// What is left when the pipe has closed.
@@ -102,7 +121,11 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
             logs.add(Stream::Steady, &version, vec![dropped]);
         }
         let mut kept = Vec::new();
-        lines.push(&buffer[..read], &mut |line| budget.take(line, &mut kept));
+        if budget.is_spent() {
+            budget.dropped += lines.skip(&buffer[..read]);
+        } else {
+            lines.push(&buffer[..read], &mut |line| budget.take(line, &mut kept));
+        }
         let advise = !advised && stream == Stream::Err && kept.iter().any(|line| is_about_read_only(line));
         if !kept.is_empty() {
             logs.add(stream, &version, kept);
@@ -162,13 +185,21 @@ impl Budget {
     }
 
     fn dropped_line(&self) -> Option<String> {
-        (self.dropped > 0).then(|| format!("… {} lines dropped: more than {LINES_PER_SECOND} a second", self.dropped))
+        (self.dropped > 0).then(|| {
+            let most = format!("{LINES_PER_SECOND} lines or {} MiB", BYTES_PER_SECOND >> 20);
+            format!("… {} lines dropped: more than {most} a second", self.dropped)
+        })
+    }
+
+    fn is_spent(&self) -> bool {
+        self.lines > LINES_PER_SECOND || self.bytes > BYTES_PER_SECOND
     }
 
     fn take(&mut self, line: String, kept: &mut Vec<String>) {
         self.lines += 1;
-        self.bytes += line.len() as u64;
-        if self.lines > LINES_PER_SECOND || self.bytes > BYTES_PER_SECOND {
+        // As the file has it: a control character is written as six.
+        self.bytes += (line.len() + 5 * line.bytes().filter(|b| *b < 0x20).count()) as u64;
+        if self.is_spent() {
             self.dropped += 1;
         } else {
             kept.push(line);
@@ -203,6 +234,54 @@ mod tests {
     fn lines_whatever_the_chunks() {
         assert_eq!(split(&[b"a\nb", b"c\r\n", b"\xff\n", b"end"]), ["a", "bc", "\u{fffd}", "end"]);
         assert_eq!(split(&[b"x s3cr", b"3t-value y\n"]), ["x [KEY] y"]);
+    }
+
+    #[test]
+    fn a_skipped_line_takes_all_its_parts_along() {
+        let secrets = [("KEY".to_owned(), Secret::new("s3cr3t-value".to_owned()))];
+        let mut lines = Lines::new(Redactor::new(&secrets, Path::new("/")));
+        let mut out = Vec::new();
+        lines.push(b"kept\nheld ", &mut |l| out.push(l));
+        assert_eq!(lines.skip(b"a\nb\nlong"), 3);
+        assert_eq!(lines.skip(b" still long s3cr"), 0);
+        lines.push(b"3t-value end", &mut |l| out.push(l));
+        lines.push(b" of it\nnext\n", &mut |l| out.push(l));
+        assert_eq!((lines.skip(b"x\n"), lines.skip(b"\n\n")), (1, 2));
+        lines.push(b"last", &mut |l| out.push(l));
+        lines.finish(&mut |l| out.push(l));
+        assert_eq!(out, ["kept", "next", "last"]);
+    }
+
+    async fn pumped(bytes: Vec<u8>) -> Vec<crate::runner::logs::LogLine> {
+        let dir = tempfile::tempdir().expect("temp dir");
+        // All in one second: the clock stands.
+        let logs = Logs::new(dir.path(), 16 << 20, crate::base::Clock::manual(500));
+        run(bytes.as_slice(), logs.clone(), Stream::Out, "v1".into(), Redactor::new(&[], Path::new("/"))).await;
+        assert!(crate::base::fs::tree_size(dir.path()) < 4 << 20);
+        logs.tail(20_000, None).expect("tail")
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_dropped_and_counted() {
+        for (flood, lines) in [(vec![b'\n'; 8 << 20], 8 << 20), (b"hello world\n".repeat(500_000), 500_000)] {
+            let kept = pumped(flood).await;
+            let (said, out): (Vec<_>, Vec<_>) = kept.iter().partition(|line| line.stream == Stream::Steady);
+            assert_eq!(out.len(), 2000);
+            let text = format!("… {} lines dropped: more than 2000 lines or 2 MiB a second", lines - 2000);
+            assert_eq!(said.iter().map(|l| &l.text).collect::<Vec<_>>(), [&text]);
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_as_they_are_written() {
+        let mut line = vec![1u8; 4000];
+        line.push(b'\n');
+        let kept = pumped(line.repeat(2000)).await;
+        assert!((80..90).contains(&kept.len()), "{} lines of 24 KB each as JSON", kept.len());
+        assert!(kept.last().expect("a line").text.contains("lines dropped"));
+        let endless = pumped(vec![b'x'; 16 << 20]).await;
+        assert!((120..140).contains(&endless.len()), "{} parts of 16 KiB", endless.len());
+        assert!(endless.last().expect("a line").text.contains("lines dropped"));
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::app::{App, Common};
+use super::egress::Egress;
 use super::launch::Base;
 use super::logs::Logs;
 use super::sandbox::cgroup::Cgroups;
-use super::sandbox::{probe, tier::Tier};
+use super::sandbox::tier::Tier;
+use super::sandbox::{disk, probe};
 use super::zygote::Zygote;
 use super::{AppKey, LaunchSpec, Options, sweep};
 use crate::base::{Clock, Error, Result, ResultExt as _, Tasks};
@@ -30,12 +32,16 @@ struct Known {
 impl Table {
     pub fn start(options: Options, clock: Clock, tasks: Tasks) -> Result<Self> {
         crate::base::fs::make_dir(&options.scratch, 0o711).internal("while preparing the runner")?;
-        let cgroups = Cgroups::probe(&options.instance);
+        let cgroups = Cgroups::probe(&options.instance).for_data(&options.scratch);
         sweep::at_start(&options.scratch, &options.instance, &cgroups)
             .internal("while sweeping what an earlier run left")?;
         let (base, zygote, weaker) = strongest(&options, &tasks)?;
+        let egress = Egress::new(tasks.clone());
+        let data_root = options.scratch.parent().unwrap_or(&options.scratch);
+        let can_mount = base.tier == Tier::Full && disk::has_own_mounts();
+        let disk = disk::Disk::probe(data_root, &options.scratch, can_mount);
         let counter = AtomicU64::new(0);
-        let common = Common { options, clock, tasks, cgroups, zygote, base, weaker, counter };
+        let common = Common { options, clock, tasks, cgroups, disk, zygote, egress, base, weaker, counter };
         Ok(Self { common: Arc::new(common), known: Mutex::default() })
     }
 

@@ -90,3 +90,14 @@ async fn a_paused_app_is_busy_not_broken() {
     world.base.runner.resume(&spec.key).await;
     assert!(world.get("paused", "/", "").await.ends_with("from the app"));
 }
+
+#[tokio::test]
+async fn too_many_connections_are_said_to_be_that() {
+    let world = world().await;
+    let mut spec = world.app("crowded", &[("index.ts", HELLO)], false);
+    spec.limits.connections = 0;
+    world.base.runner.register(spec.clone());
+    let answer = world.get("crowded", "/", "Accept: application/json\r\n").await;
+    assert!(status(&answer) == 503 && answer.contains("too many connections"), "{answer}");
+    assert_eq!(world.recorded(&spec, 1).await.error.as_deref(), Some("connections"));
+}

@@ -2,5 +2,6 @@ mod change;
 mod hostile;
 mod life;
 mod output;
+mod quota;
 mod shapes;
 mod support;

@@ -65,6 +65,7 @@ impl World {
             redact: Vec::new(),
             limits: Limits::default(),
             uid_offset: OFFSET.fetch_add(1, Ordering::Relaxed),
+            disk_offset: OFFSET.fetch_add(1, Ordering::Relaxed),
             idle: Some(Duration::from_secs(60)),
             net: Default::default(),
         }
@@ -118,6 +119,7 @@ pub fn refused(admission: &Admission) -> String {
         Admission::Go(_) => "go".into(),
         Admission::Gone => "gone".into(),
         Admission::Full => "full".into(),
+        Admission::Crowded { limit } => format!("crowded at {limit}"),
         Admission::TimedOut { stage } => format!("timed out: {stage}"),
         Admission::Crashed(crash) => format!("crashed: {}\n{}", crash.ending, crash.tail.join("\n")),
         Admission::Paused => "paused".into(),

@@ -27,6 +27,7 @@ mod usage;
 
 pub use broker::{Egress, Session, Subject};
 pub use doors::{Attempt, Attempts, Doors, Later, Namespace};
+pub use fake::Ranges;
 pub use policy::Purpose;
 pub use refusals::Log;
 pub use rule::{HostRule, Net, Reach};

@@ -106,3 +106,7 @@ fn open(path: &Path) -> Result<Option<(PathFd, bool)>, String> {
         Err(e) => Err(said(&e)),
     }
 }
+
+#[cfg(test)]
+#[path = "landlock_tests.rs"]
+mod tests;

@@ -15,3 +15,42 @@ pub fn forbid_memfd_exec() -> io::Result<bool> {
         Err(e) => Err(e),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::libc;
+    use nix::sched::{CloneFlags, unshare};
+
+    use super::*;
+    use crate::runner::sandbox::forked::{Ending, call, forked};
+    use crate::runner::sandbox::probe::can_build_root;
+
+    /// `MFD_EXEC`, Linux 6.3.
+    const EXECUTABLE: u64 = 0x10;
+
+    /// As root in a pid namespace of its own; without root nothing may change.
+    #[test]
+    fn memory_cannot_be_executed_afterwards() {
+        let root = can_build_root();
+        let make = |flags| call(libc::SYS_memfd_create, [c"x".as_ptr().addr() as u64, flags, 0, 0, 0, 0]).min(0);
+        let init = || {
+            let before = make(EXECUTABLE);
+            let done = forbid_memfd_exec().map_or(-1, i64::from);
+            vec![before, done, make(EXECUTABLE), make(0)]
+        };
+        let ending = forked(|| {
+            if root {
+                unshare(CloneFlags::CLONE_NEWPID).expect("a pid namespace");
+            }
+            let Ending::Said(answers) = forked(init) else { return vec![] };
+            answers
+        });
+        let (denied, old) = (-i64::from(libc::EACCES), -i64::from(libc::EINVAL));
+        let expected = match (std::path::Path::new(SYSCTL).exists(), root) {
+            (false, _) => [old, 0, old, 0],
+            (true, false) => [0, -1, 0, 0],
+            (true, true) => [0, 1, denied, 0],
+        };
+        assert_eq!(ending, Ending::Said(expected.to_vec()));
+    }
+}

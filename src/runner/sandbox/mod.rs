@@ -5,8 +5,10 @@
 #![allow(unsafe_code)]
 mod attach;
 mod base;
+mod caller;
 pub mod cgroup;
 mod clone;
+pub mod disk;
 pub mod elf;
 #[cfg(test)]
 mod forked;
@@ -18,8 +20,6 @@ mod memfd;
 mod mounts;
 mod netns;
 pub mod notify;
-#[cfg(test)]
-mod notify_tests;
 pub mod probe;
 pub mod seccomp;
 pub mod tier;

@@ -1,23 +1,23 @@
-//! Answering a jail's `connect` calls from outside it: the other end of [`super::seccomp::Filters::listen`].
+//! Answering a jail's `connect` (and `listen`) calls from outside it: the other end of [`super::seccomp::Filters::listen`].
 //!
 //! A caller waits in its call until it is answered: go on, an error, or a socket in place of its own. What it
 //! asked for is read out of its memory, and may have changed a moment later. So *go on* promises nothing
 //! about where the call leads, and is only for jails whose own network namespace decides that.
 use std::io::{self, Error};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use nix::libc;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use tokio::io::unix::AsyncFd;
 
-/// No socket address is longer: `sockaddr_storage`.
-const LONGEST: usize = 128;
-/// `PIDFD_THREAD`, Linux 6.9.
-const PIDFD_THREAD: u32 = libc::O_EXCL as u32;
+use super::caller;
+pub use super::caller::To;
 
 /// The calls of all processes under one filter.
 pub struct Listener {
@@ -45,18 +45,6 @@ pub struct Call {
     socket: OwnedFd,
 }
 
-/// Where to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum To {
-    Ip(SocketAddr),
-    /// The bytes of `sun_path`: a path, or with a zero first an abstract name.
-    Unix(Vec<u8>),
-    /// `AF_UNSPEC`: the socket forgets where it was connected to.
-    Nowhere,
-    /// Another family, or fewer bytes than its family needs: the kernel would refuse.
-    Other(u16),
-}
-
 enum Taken {
     Call(libc::seccomp_notif),
     Nothing,
@@ -72,7 +60,8 @@ impl Listener {
     }
 
     /// The next call; `None` when the last process under the filter has ended (Linux 5.9; before, never).
-    /// Calls whose thread died, and such that fail anyhow, are not reported. Safe to cancel.
+    /// Calls whose thread died, and such that fail anyhow, are not reported. `listen` is answered here: on a
+    /// unix socket it is done for the caller, on any other it fails with EACCES. Safe to cancel.
     pub async fn next(&self) -> io::Result<Option<Call>> {
         loop {
             let mut ready = self.fd.readable().await?;
@@ -111,25 +100,40 @@ impl Listener {
     fn look(&self, raw: &libc::seccomp_notif) -> io::Result<Option<Call>> {
         let thread = raw.pid.cast_signed();
         let [fd, address, length, ..] = raw.data.args;
-        // The kernel reads descriptor and length as int.
-        let (fd, length) = (fd as RawFd, length as i32);
-        let found = usize::try_from(length).ok().filter(|length| *length <= LONGEST).ok_or(Errno::INVAL);
-        let found = found.and_then(|length| read_memory(thread, address, length));
-        let found = found.and_then(|bytes| Ok((bytes, descriptor(thread, fd)?)));
+        // The kernel reads descriptor, length and backlog as int.
+        let (fd, length, backlog) = (fd as RawFd, length as i32, address as i32);
+        let listens = i64::from(raw.data.nr) == libc::SYS_listen;
+        let bytes = match usize::try_from(length) {
+            _ if listens => Ok(Vec::new()),
+            Ok(length) if length <= caller::LONGEST => caller::read_memory(thread, address, length),
+            _ => Err(Errno::INVAL),
+        };
+        let found = bytes.and_then(|bytes| Ok((bytes, caller::descriptor(thread, fd)?)));
         // Only now is it sure that the number still meant that thread.
         if !self.waits(raw.id) {
             return Ok(None);
         }
         let call = found.and_then(|(bytes, socket)| {
-            let to = to(&bytes);
             let family = sockopt::socket_domain(&socket)?;
+            if listens {
+                let unix = family == AddressFamily::UNIX;
+                return if unix { rustix::net::listen(&socket, backlog).map(|()| None) } else { Err(Errno::ACCESS) };
+            }
             let datagram = sockopt::socket_type(&socket)? != SocketType::STREAM && family != AddressFamily::UNIX;
-            let nonblocking = rustix::fs::fcntl_getfl(&socket)?.contains(rustix::fs::OFlags::NONBLOCK);
-            Ok(Call { id: raw.id, thread, fd, to, family, datagram, nonblocking, socket })
+            let nonblocking = rustix::fs::fcntl_getfl(&socket)?.contains(OFlags::NONBLOCK);
+            let to = caller::to(&bytes);
+            Ok(Some(Call { id: raw.id, thread, fd, to, family, datagram, nonblocking, socket }))
         });
         match call {
-            Ok(call) => Ok(Some(call)),
-            Err(errno) => self.answer(raw.id, 0, errno.raw_os_error()).map(|()| None),
+            Ok(Some(call)) => Ok(Some(call)),
+            Ok(None) => self.answer(raw.id, 0, 0).map(|()| None),
+            Err(errno) => {
+                // Ours to look at, or the kernel keeps processes from each other: then nothing can connect.
+                if matches!(errno, Errno::PERM | Errno::NOSYS) {
+                    tracing::warn!(thread, %errno, "a jail's connect call could not be looked at");
+                }
+                self.answer(raw.id, 0, errno.raw_os_error()).map(|()| None)
+            }
         }
     }
 
@@ -173,6 +177,22 @@ impl Listener {
         }
     }
 
+    /// Connects a caller to the unix socket it asks for, if that lies in `folder` (an absolute path, without
+    /// links in it) and no link leads out of it; else the call fails with EACCES. For jails where going on is
+    /// unsafe. The other side sees this process as its peer.
+    pub fn reach_unix(&self, call: Call, folder: &Path) -> io::Result<()> {
+        match connect_beneath(&call, folder) {
+            Ok(socket) => self.replace(call, socket),
+            Err(errno) => self.refuse(call, errno.raw_os_error()),
+        }
+    }
+
+    /// Makes the caller's socket forget where it was connected to: what [`To::Nowhere`] asks for.
+    pub fn forget(&self, call: Call) -> io::Result<()> {
+        let errno = rustix::net::connect_unspec(&call.socket).map_or_else(Errno::raw_os_error, |()| 0);
+        self.answer(call.id, 0, errno)
+    }
+
     /// An answer that comes too late, the thread having died, is no error.
     fn answer(&self, id: u64, flags: u32, errno: i32) -> io::Result<()> {
         let mut answer = libc::seccomp_notif_resp { id, val: 0, error: -errno, flags };
@@ -181,6 +201,26 @@ impl Listener {
             Err(e) => Err(e.into()),
         }
     }
+}
+
+/// A new socket, connected to the path the caller asked for as it is at this moment.
+fn connect_beneath(call: &Call, folder: &Path) -> Result<OwnedFd, Errno> {
+    let To::Unix(name) = &call.to else { return Err(Errno::AFNOSUPPORT) };
+    let path = Path::new(std::ffi::OsStr::from_bytes(name.split(|byte| *byte == 0).next().unwrap_or_default()));
+    let inside = path.strip_prefix(folder).map_err(|_| Errno::ACCESS)?;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let top = rustix::fs::open(folder, flags | OFlags::DIRECTORY, Mode::empty())?;
+    let strict = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let found = openat2(&top, inside, flags, Mode::empty(), strict).map_err(|errno| match errno {
+        Errno::XDEV | Errno::LOOP => Errno::ACCESS,
+        other => other,
+    })?;
+    let kind = sockopt::socket_type(&call.socket)?;
+    let quick = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, quick, None)?;
+    let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
+    rustix::net::connect(&socket, &address)?;
+    Ok(socket)
 }
 
 /// Makes the new socket behave like the old; answers the flags for the caller's descriptor.
@@ -193,66 +233,7 @@ fn dress(call: &Call, socket: &OwnedFd) -> Result<u32, Errno> {
     let _ = sockopt::tcp_keepidle(&call.socket).and_then(|time| sockopt::set_tcp_keepidle(socket, time));
     let _ = sockopt::tcp_keepintvl(&call.socket).and_then(|time| sockopt::set_tcp_keepintvl(socket, time));
     let _ = sockopt::tcp_keepcnt(&call.socket).and_then(|count| sockopt::set_tcp_keepcnt(socket, count));
-    Ok(if close_on_exec(call) { libc::O_CLOEXEC as u32 } else { 0 })
-}
-
-/// Whether the caller's descriptor closes on exec. Nearly all do: taken for granted where it cannot be read.
-fn close_on_exec(call: &Call) -> bool {
-    let info = std::fs::read_to_string(format!("/proc/{}/fdinfo/{}", call.thread, call.fd)).unwrap_or_default();
-    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
-    let flags = flags.and_then(|octal| i32::from_str_radix(octal.trim(), 8).ok());
-    flags.is_none_or(|flags| flags & libc::O_CLOEXEC != 0)
-}
-
-fn read_memory(thread: i32, from: u64, length: usize) -> Result<Vec<u8>, Errno> {
-    let mut bytes = vec![0u8; length];
-    let here = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: length };
-    let there = libc::iovec { iov_base: from as *mut libc::c_void, iov_len: length };
-    // SAFETY: the kernel writes at most `length` bytes into `bytes`, which is that long; the other process's
-    // address is checked there.
-    let read = unsafe { libc::process_vm_readv(thread, &raw const here, 1, &raw const there, 1, 0) };
-    if read < 0 {
-        Err(last())
-    } else if read.cast_unsigned() < length {
-        Err(Errno::FAULT)
-    } else {
-        Ok(bytes)
-    }
-}
-
-/// A copy of another process's descriptor.
-fn descriptor(thread: i32, fd: RawFd) -> Result<OwnedFd, Errno> {
-    let process = match open_pid(thread, PIDFD_THREAD) {
-        Err(Errno::INVAL) => open_pid(leader(thread)?, 0),
-        other => other,
-    }?;
-    // SAFETY: plain integers.
-    let got = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0u32) };
-    own(got)
-}
-
-fn open_pid(pid: i32, flags: u32) -> Result<OwnedFd, Errno> {
-    // SAFETY: plain integers.
-    own(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, flags) })
-}
-
-/// The process of a thread. Threads of a process share its descriptors.
-fn leader(thread: i32) -> Result<i32, Errno> {
-    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).map_err(|_| Errno::SRCH)?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
-    line.and_then(|pid| pid.trim().parse().ok()).ok_or(Errno::SRCH)
-}
-
-fn own(fd: libc::c_long) -> Result<OwnedFd, Errno> {
-    match RawFd::try_from(fd) {
-        // SAFETY: the kernel has just made this descriptor for us.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(last()),
-    }
-}
-
-fn last() -> Errno {
-    Errno::from_io_error(&Error::last_os_error()).unwrap_or(Errno::IO)
+    Ok(if caller::close_on_exec(call.thread, call.fd) { libc::O_CLOEXEC as u32 } else { 0 })
 }
 
 fn ioctl<T>(fd: &OwnedFd, request: libc::Ioctl, value: &mut T) -> Result<(), Errno> {
@@ -262,28 +243,7 @@ fn ioctl<T>(fd: &OwnedFd, request: libc::Ioctl, value: &mut T) -> Result<(), Err
 fn ioctl_value<T>(fd: &OwnedFd, request: libc::Ioctl, value: &mut T) -> Result<i32, Errno> {
     // SAFETY: every caller passes the struct that its request is defined for; the number holds its size.
     let answer = unsafe { libc::ioctl(fd.as_raw_fd(), request, std::ptr::from_mut(value)) };
-    if answer < 0 { Err(last()) } else { Ok(answer) }
-}
-
-fn to(bytes: &[u8]) -> To {
-    let Some(family) = bytes.first_chunk() else { return To::Other(0) };
-    let family = u16::from_ne_bytes(*family);
-    let port = || bytes.get(2..4).map(|port| u16::from_be_bytes([port[0], port[1]]));
-    match i32::from(family) {
-        libc::AF_UNSPEC => To::Nowhere,
-        libc::AF_UNIX => To::Unix(bytes[2..].to_vec()),
-        libc::AF_INET if bytes.len() >= 16 => {
-            let ip: [u8; 4] = bytes[4..8].try_into().unwrap_or_default();
-            To::Ip(SocketAddrV4::new(Ipv4Addr::from(ip), port().unwrap_or_default()).into())
-        }
-        // The scope came later: 24 bytes are enough for the kernel.
-        libc::AF_INET6 if bytes.len() >= 24 => {
-            let ip: [u8; 16] = bytes[8..24].try_into().unwrap_or_default();
-            let scope = bytes.get(24..28).and_then(|scope| scope.try_into().ok()).map_or(0, u32::from_ne_bytes);
-            To::Ip(SocketAddrV6::new(Ipv6Addr::from(ip), port().unwrap_or_default(), 0, scope).into())
-        }
-        _ => To::Other(family),
-    }
+    if answer < 0 { Err(caller::last()) } else { Ok(answer) }
 }
 
 #[cfg(test)]

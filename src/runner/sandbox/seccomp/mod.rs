@@ -1,7 +1,7 @@
 //! Which system calls a jailed process may make. The policy is data (`calls.txt`, a reason on every line);
 //! here it becomes three filters, of which the kernel takes the strictest answer:
 //!
-//! 1. *notify*: `connect` waits for the server's answer (see [`super::notify`]);
+//! 1. *notify*: `connect`, and in one variant `listen`, waits for the server's answer (see [`super::notify`]);
 //! 2. *allow*: what the policy lists may be called, all else fails with ENOSYS;
 //! 3. *deny*: known hostile calls fail with EPERM, which says more than ENOSYS.
 //!
@@ -29,14 +29,16 @@ use policy::{Line, Op, Test, Verb};
 pub enum Variant {
     /// Own namespaces: an address reaches nothing but the jail's own loopback.
     Namespaced,
-    /// The server's own namespaces: the filters are the wall around the network, together with Landlock.
-    /// A datagram can go only where the server connected its socket.
+    /// The server's own namespaces: the filters are the wall around the network, together with Landlock
+    /// (ABI 4). There are no datagram sockets at all, since a filter cannot see where a datagram goes; names
+    /// resolve over TCP ([`RESOLVE_OVER_TCP`]). Every `connect` must be refused, replaced or performed:
+    /// to go on would be to let the caller choose another unix socket of the host meanwhile.
     ProcessOnly,
 }
 
-/// Without `sendmmsg`, which [`Variant::ProcessOnly`] denies, glibc resolves names only when told to ask
-/// one question at a time: put this into that jail's environment.
-pub const RESOLVE_ONE_BY_ONE: (&str, &str) = ("RES_OPTIONS", "single-request");
+/// Makes glibc and c-ares (`dns.resolve` of Bun) ask name servers over TCP: for the environment of a
+/// [`Variant::ProcessOnly`] jail.
+pub const RESOLVE_OVER_TCP: (&str, &str) = ("RES_OPTIONS", "use-vc");
 
 /// Compiled filters. Compile once, before forking: children inherit the memory.
 #[derive(Clone)]
@@ -63,7 +65,7 @@ impl Filters {
         allow.insert(seccomp, Vec::new());
         let errno = |errno: i32| SeccompAction::Errno(errno.unsigned_abs());
         Ok(Self {
-            notify: notify(),
+            notify: notify(arch, variant)?,
             allow: program(arch, allow, errno(libc::ENOSYS), SeccompAction::Allow)?,
             deny: program(arch, deny, SeccompAction::Allow, errno(libc::EPERM))?,
         })
@@ -71,8 +73,7 @@ impl Filters {
 
     /// From now on `connect` of this process and its children waits for whoever reads the returned
     /// listener ([`super::notify::Listener`]); when the last copy of it closes, `connect` fails with ENOSYS.
-    /// Send it away and close it, then [`install`](Self::install): that takes `sendmsg` away in one variant.
-    /// Needs no_new_privs.
+    /// Send it away and close it, then [`install`](Self::install). Needs no_new_privs.
     pub fn listen(&self) -> io::Result<OwnedFd> {
         // Without the second flag (Linux < 5.19) a signal may cut a wait short and make the caller ask twice.
         let best = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
@@ -105,16 +106,25 @@ fn load(program: &[sock_filter], flags: libc::c_ulong) -> io::Result<i32> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(answer).map_err(io::Error::other) }
 }
 
-/// `connect` asks, all else passes. seccompiler knows no such answer.
-fn notify() -> BpfProgram {
+/// What waits for the server, all else passes: `connect`; and where the host's network is near, `listen`,
+/// which takes a port unasked when none was bound, and Landlock knows nothing of it. seccompiler has no such
+/// answer.
+fn notify(arch: TargetArch, variant: Variant) -> Result<BpfProgram, String> {
+    let calls: &[&str] = match variant {
+        Variant::Namespaced => &["connect"],
+        Variant::ProcessOnly => &["connect", "listen"],
+    };
     let step = |code: u32, jt, jf, k| sock_filter { code: code as u16, jt, jf, k };
-    vec![
-        // The first word of struct seccomp_data: the call's number.
-        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_connect as u32),
-        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
-        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ]
+    // The first word of struct seccomp_data: the call's number.
+    let mut program = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
+    for call in calls {
+        let number = names::number(arch, call).and_then(|number| u32::try_from(number).ok());
+        let number = number.ok_or_else(|| format!("seccomp: no number for {call}"))?;
+        program.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number));
+        program.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF));
+    }
+    program.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
+    Ok(program)
 }
 
 fn program(

@@ -1,0 +1,108 @@
+//! Between a jailed child and the engine of outbound connections: what the kernel tells of connects, and
+//! sockets made by the child's init.
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::net::{SocketType, sockopt};
+
+use super::egress::{Attempt, Attempts, Doors, Later, Namespace, Ranges};
+use super::sandbox::notify::{Call, Listener, To};
+use super::wire::Wire;
+
+/// What of a child the engine needs; `None` when the child ended before it had them.
+/// Inside the runtime.
+pub fn open(wire: &Wire, has_network: bool) -> io::Result<Option<Doors>> {
+    let (sockets, watch) = wire.take_doors();
+    let Some(watch) = watch else { return Ok(None) };
+    let (mut dns_udp, mut dns_tcp) = (Vec::new(), Vec::new());
+    if has_network {
+        for socket in sockets {
+            match sockopt::socket_type(&socket)? {
+                SocketType::DGRAM => dns_udp.push(UdpSocket::from(socket)),
+                _ => dns_tcp.push(TcpListener::from(socket)),
+            }
+        }
+    } else {
+        // Without a network of its own the child is led to a stub on the server's loopback.
+        dns_udp.push(UdpSocket::bind("127.0.0.1:0")?);
+        dns_tcp.push(TcpListener::bind(dns_udp[0].local_addr()?)?);
+    }
+    let v6 = dns_udp.iter().any(|socket| socket.local_addr().is_ok_and(|at| at.is_ipv6()));
+    let ranges = if v6 { Ranges::JAIL } else { Ranges { v6: None, ..Ranges::JAIL } };
+    let attempts = Arc::new(Connects { listener: Listener::new(watch)?, has_network, waiting: Mutex::default() });
+    let namespace = has_network.then(|| Arc::new(Inside(wire.clone())) as Arc<dyn Namespace>);
+    Ok(Some(Doors { attempts, dns_udp, dns_tcp, namespace, ranges }))
+}
+
+/// The child's waiting connects.
+struct Connects {
+    listener: Listener,
+    has_network: bool,
+    waiting: Mutex<HashMap<u64, Call>>,
+}
+
+impl Connects {
+    fn take(&self, id: u64) -> Option<Call> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+}
+
+impl Attempts for Connects {
+    fn next(&self) -> Later<'_, Option<Attempt>> {
+        Box::pin(async move {
+            loop {
+                let call = self.listener.next().await.ok()??;
+                match call.to {
+                    To::Ip(to) => {
+                        let attempt = Attempt { id: call.id, to, datagram: call.datagram };
+                        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(call.id, call);
+                        return Some(attempt);
+                    }
+                    // In a network and a file system of its own it finds nobody but itself. Elsewhere what is
+                    // looked at here may be another thing by the time the kernel looks.
+                    _ if self.has_network => drop(self.listener.go_on(call)),
+                    _ => drop(self.listener.refuse(call, rustix::io::Errno::ACCESS.raw_os_error())),
+                }
+            }
+        })
+    }
+
+    fn go_on(&self, id: u64) {
+        let Some(call) = self.take(id) else { return };
+        // A caller that died meanwhile is told nothing.
+        let _ = if self.has_network {
+            self.listener.go_on(call)
+        } else {
+            self.listener.refuse(call, rustix::io::Errno::ACCESS.raw_os_error())
+        };
+    }
+
+    fn refuse(&self, id: u64, errno: i32) {
+        if let Some(call) = self.take(id) {
+            let _ = self.listener.refuse(call, errno);
+        }
+    }
+
+    fn replace(&self, id: u64, socket: OwnedFd) {
+        if let Some(call) = self.take(id)
+            && let Err(error) = self.listener.replace(call, socket)
+        {
+            tracing::debug!(%error, "a socket could not be exchanged");
+        }
+    }
+}
+
+/// A child's network, by way of its init.
+struct Inside(Wire);
+
+impl Namespace for Inside {
+    fn listen_tcp(&self, at: SocketAddr) -> Later<'_, io::Result<TcpListener>> {
+        Box::pin(async move { self.0.listen(at).await.map(TcpListener::from) })
+    }
+    fn bind_udp(&self, at: SocketAddr) -> Later<'_, io::Result<UdpSocket>> {
+        Box::pin(async move { self.0.bind(at).await.map(UdpSocket::from) })
+    }
+}
