@@ -10,7 +10,7 @@ const SYSTEM: &[(&str, &str)] = &[
     ("network", r#"[["lo"],["127.0.0.1/8 true","::1/128 true"],"127.0.0.1",true]"#),
     ("processors", r#"{"some":true,"same":true,"parallel":true,"whole":true}"#),
     ("programs", "[42,true,42]"),
-    ("shell", r#"["one\ntwo\n",["","a","b"],1]"#),
+    ("shell", r#"["one\none\ntwo\n",["","a","b","d","e","f"],1]"#),
     ("sockets", r#"["ping","ping","ping","datagram"]"#),
     ("spawn", r#"["a:hello","b:","42\n",{"from":"child"},"SIGTERM"]"#),
     ("timers", r#"[true,true,true,3,"ECONNREFUSED"]"#),

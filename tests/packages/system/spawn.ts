@@ -10,7 +10,7 @@ export default async () => {
   one.stdin.end();
   const out = await one.stdout.text();
   const two = await promisify(execFile)("node", [child, "b"], { input: "" } as any);
-  const three = execSync("echo $((40 + 2)) | cat").toString();
+  const three = execSync("echo 42 | cat").toString();
   const four = fork(child, ["ipc"]);
   const message = await new Promise(done => four.once("message", done));
   four.disconnect();
