@@ -3,29 +3,37 @@
 #![allow(clippy::unwrap_used)] // in the helpers of tests, as in tests
 mod packages {
     pub mod builds;
+    pub mod databases;
     pub mod fixture;
     pub mod libs;
     #[path = "../runner/support.rs"]
     #[allow(dead_code)]
     mod runner_world;
+    mod servers;
     pub mod system;
 }
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 use packages::fixture::Place;
-use packages::{builds, libs, system};
+use packages::{builds, databases, libs, system};
 
 /// What the project promises to try.
 const AT_LEAST: usize = 25;
 
 fn main() -> ExitCode {
     let place = Place::new();
-    let packages: Vec<Trial> = libs::trials(&place).into_iter().chain(builds::trials(&place)).collect();
-    assert!(packages.len() >= AT_LEAST, "{} packages are tried, fewer than {AT_LEAST}", packages.len());
-    let trials = packages.into_iter().chain(system::trials(&place)).collect();
+    let servers = Arc::default();
+    let mut trials = libs::trials(&place);
+    trials.extend(builds::trials(&place));
+    trials.extend(databases::trials(&place, &servers));
+    trials.extend(system::trials(&place));
+    let count = trials.iter().filter(|trial| trial.name().starts_with("package ")).count();
+    assert!(count >= AT_LEAST, "{count} packages are tried, fewer than {AT_LEAST}");
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     place.down();
+    drop(servers);
     conclusion.exit_code()
 }

@@ -17,7 +17,7 @@ pub enum Role {
     Viewer,
     /// Also edits, runs, pushes and deploys.
     Deployer,
-    /// Also sets the environment, renames, deletes, invites.
+    /// Also sets the environment, approves permissions, renames, deletes, invites.
     Owner,
 }
 
@@ -31,6 +31,8 @@ pub enum Action {
     Edit,
     Deploy,
     Manage,
+    /// Give a version more than every app has. Never a guest: nobody answers for them.
+    Approve,
 }
 
 /// What a token was made for.
@@ -88,6 +90,10 @@ pub fn check(actor: Option<&Actor>, standing: Standing, action: Action) -> Resul
         )
         .hint("Ask an owner of the project for a higher role."));
     }
+    if action == Action::Approve && actor.is_some_and(|actor| actor.user.guest && !actor.user.admin) {
+        return Err(Error::forbidden("guests cannot approve what a version asks for")
+            .hint("Ask for less in steady.json, or sign up."));
+    }
     if !scoped(action) {
         return Err(Error::new(Kind::Forbidden, "this token's scopes do not allow that")
             .hint("Make a token with the scope `write` or `admin`."));
@@ -99,7 +105,7 @@ fn needed(action: Action) -> Role {
     match action {
         Action::View | Action::Inspect => Role::Viewer,
         Action::Edit | Action::Deploy => Role::Deployer,
-        Action::Manage => Role::Owner,
+        Action::Manage | Action::Approve => Role::Owner,
     }
 }
 
@@ -129,7 +135,7 @@ impl Scope {
     fn allows(self, action: Action) -> bool {
         match self {
             Self::Read => matches!(action, Action::View | Action::Inspect),
-            Self::Write => action != Action::Manage,
+            Self::Write => !matches!(action, Action::Manage | Action::Approve),
             Self::Admin => true,
         }
     }

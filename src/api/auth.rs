@@ -69,7 +69,7 @@ macro_rules! need {
     )*};
 }
 
-need! { View Inspect Edit Deploy Manage }
+need! { View Inspect Edit Deploy Manage Approve }
 
 /// The project named by `{user}` and `{project}` in the path, which the caller may do `N` to.
 pub(super) struct At<N: Need> {

@@ -10,8 +10,9 @@ use super::auth::{At, Deploy, Inspect};
 use super::body::{Args, JsonBody, Problem, RequestId, read_json};
 use super::wire::{DeployCommit, Rollback};
 use super::{Ctx, ndjson, upload};
-use crate::apps::DeployFrom;
+use crate::accounts::Action;
 use crate::apps::view::DeployView;
+use crate::apps::{DeployFrom, Said};
 use crate::base::{Error, Result};
 
 type Answer<T> = std::result::Result<T, Problem>;
@@ -35,6 +36,9 @@ async fn list(State(ctx): State<Ctx>, at: At<Inspect>, Args(args): Args<ListArgs
 struct DeployArgs {
     /// The commit message of an uploaded folder.
     message: Option<String>,
+    /// Of an uploaded folder: an owner's yes to all that its steady.json asks for.
+    #[serde(default)]
+    approve: bool,
 }
 
 /// All that can be wrong with the request is answered with a status; the stream begins after that.
@@ -45,27 +49,33 @@ async fn deploy(
     Args(args): Args<DeployArgs>,
     request: Request,
 ) -> Answer<Response> {
-    let why = why(request.headers());
-    let from = from(request, args).await?;
+    let why = why(request.headers()).to_owned();
+    let (from, approves) = from(request, args).await?;
     let apps = ctx.apps.clone();
+    if approves {
+        apps.find(Some(&at.actor), &at.project.path, Action::Approve)?;
+    }
+    let said = Said { why, approves };
     Ok(ndjson::run(&ctx, "api deploy", request_id, "deploy", move |progress| async move {
-        apps.deploy(&at.actor, &at.project, from, why, &progress).await
+        apps.deploy_saying(&at.actor, &at.project, from, said, &progress).await
     }))
 }
 
-async fn from(request: Request, args: DeployArgs) -> Result<DeployFrom> {
+/// And whether the caller says yes to all it asks for.
+async fn from(request: Request, args: DeployArgs) -> Result<(DeployFrom, bool)> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json");
     match kind.split(';').next().unwrap_or_default().trim() {
         "application/json" => {
-            let DeployCommit { commit } = read_json(request.into_body()).await?;
-            Ok(DeployFrom::Commit(commit))
+            let DeployCommit { commit, approve } = read_json(request.into_body()).await?;
+            Ok((DeployFrom::Commit(commit), approve || args.approve))
         }
         "application/x-tar" | "application/gzip" | "application/x-gzip" | "application/x-tar+gzip" => {
             let message = args.message.unwrap_or_else(|| "Deploy a folder".to_owned());
             if message.trim().is_empty() || message.len() > 4096 || message.contains('\0') {
                 return Err(Error::bad_input("the message must have 1 to 4,096 bytes"));
             }
-            Ok(DeployFrom::Files { files: upload::receive(request.into_body()).await?, message })
+            let files = upload::receive(request.into_body()).await?;
+            Ok((DeployFrom::Files { files, message }, args.approve))
         }
         _ => Err(Error::bad_input("a deploy is made from JSON or from a tar archive")
             .hint("Send `application/json` with {\"commit\":…}, or `application/x-tar`, or `application/gzip`.")),
@@ -101,11 +111,11 @@ mod tests {
             if let Some(kind) = kind {
                 request.headers_mut().insert(CONTENT_TYPE, kind.parse().unwrap());
             }
-            from(request, DeployArgs { message: None })
+            from(request, DeployArgs { message: None, approve: false })
         };
-        assert!(matches!(ask(None, "").await, Ok(DeployFrom::Commit(None))));
-        let given = ask(Some("application/json; charset=utf-8"), r#"{"commit":"abc1234"}"#).await;
-        assert!(matches!(given, Ok(DeployFrom::Commit(Some(id))) if id == "abc1234"));
+        assert!(matches!(ask(None, "").await, Ok((DeployFrom::Commit(None), false))));
+        let given = ask(Some("application/json; charset=utf-8"), r#"{"commit":"abc1234","approve":true}"#).await;
+        assert!(matches!(given, Ok((DeployFrom::Commit(Some(id)), true)) if id == "abc1234"));
         assert!(ask(Some("application/x-tar"), "not a tar").await.is_err());
         assert!(ask(Some("text/plain"), "").await.is_err());
     }

@@ -9,6 +9,7 @@ pub mod git;
 mod logs;
 mod members;
 mod ndjson;
+mod permissions;
 mod projects;
 mod tokens;
 mod upload;
@@ -54,6 +55,7 @@ fn v1() -> Router<Ctx> {
         .merge(tokens::routes())
         .merge(projects::routes())
         .merge(deploys::routes())
+        .merge(permissions::routes())
         .merge(control::routes())
         .merge(logs::routes())
         .merge(env::routes())

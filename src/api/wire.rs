@@ -73,6 +73,17 @@ pub struct DeployCommit {
     /// Main's tip when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// An owner's yes to all that the commit's steady.json asks for.
+    #[serde(default)]
+    pub approve: bool,
+}
+
+/// A yes to what one waiting deploy asks for, which is deployed then.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// Its number: another one that took its place meanwhile is not approved.
+    pub deploy: i64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -16,6 +16,16 @@ pub(super) struct Intent {
     /// `None` = the newest set.
     pub env_version: Option<i64>,
     pub moves_main: bool,
+    /// Whoever deploys is an owner who says yes to whatever the commit asks for.
+    pub approves: bool,
+}
+
+/// What goes with a deploy besides its files.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub why: String,
+    /// A yes to all that the commit asks for.
+    pub approves: bool,
 }
 
 impl Apps {
@@ -29,10 +39,22 @@ impl Apps {
         why: &str,
         progress: &Progress,
     ) -> Result<DeployView> {
-        let (apps, project, who) = (self.clone(), project.clone(), who.clone());
-        let (why, progress) = (why.to_owned(), progress.clone());
+        self.deploy_saying(who, project, from, Said { why: why.to_owned(), approves: false }, progress).await
+    }
+
+    /// The same, and with `approves` a yes to all that the commit asks for: the caller has asked for
+    /// `Action::Approve`.
+    pub async fn deploy_saying(
+        &self,
+        who: &Actor,
+        project: &Project,
+        from: DeployFrom,
+        said: Said,
+        progress: &Progress,
+    ) -> Result<DeployView> {
+        let (apps, project, who, progress) = (self.clone(), project.clone(), who.clone(), progress.clone());
         self.tasks()
-            .spawn("deploy", async move { apps.deploy_from(&who, &project, from, &why, &progress).await })
+            .spawn("deploy", async move { apps.deploy_from(&who, &project, from, &said, &progress).await })
             .await
             .internal("while deploying")?
     }
@@ -42,16 +64,17 @@ impl Apps {
         who: &Actor,
         project: &Project,
         from: DeployFrom,
-        why: &str,
+        said: &Said,
         progress: &Progress,
     ) -> Result<DeployView> {
         let intent = |commit, message, moves_main| Intent {
             commit,
             who: who.user.name.to_string(),
-            why: why.to_owned(),
+            why: said.why.clone(),
             message,
             env_version: None,
             moves_main,
+            approves: said.approves,
         };
         match from {
             DeployFrom::Commit(text) => {
@@ -90,7 +113,7 @@ impl Apps {
     }
 
     /// Main follows once the commit is live; `main` is where it stands while the lock is held.
-    async fn deploy_onto_main(
+    pub(super) async fn deploy_onto_main(
         &self,
         project: &Project,
         intent: Intent,
@@ -122,6 +145,7 @@ impl Apps {
             message,
             env_version: None,
             moves_main: true,
+            approves: false,
         };
         let (apps, project, progress) = (self.clone(), project.clone(), progress.clone());
         self.tasks()

@@ -1,7 +1,9 @@
 //! Run: the author's draft as a child of its own, on a copy of the data. Short-lived; nothing durable is touched.
 use std::path::Path;
+use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::ask::Ask;
 use super::install::chown_tree;
 use super::launch::{app_uid, draft_uid};
 
@@ -63,7 +65,17 @@ impl Apps {
             return Ok(view(true));
         }
         let record = Recorder::new(progress.clone());
-        let prepared = self.prepare(project.id, project.app, commit, &record).await?;
+        // It runs with what is approved: what it asks for beyond that is said, and not given.
+        let not_yet = std::sync::Mutex::new(Vec::new());
+        let permit = |ask: &Ask| {
+            let more = self.not_yet(project, ask)?;
+            for line in &more {
+                record.progress().line(format!("not approved, so this draft runs without it: {line}"));
+            }
+            *not_yet.lock().unwrap_or_else(PoisonError::into_inner) = more;
+            Ok(())
+        };
+        let prepared = self.prepare(project.id, project.app, commit, &record, &permit).await?;
         let _stage = record.stage("start");
         let plan = prepared.plan.clone();
         let dir = self.dir().draft(draft.id);
@@ -75,6 +87,11 @@ impl Apps {
         self.give_draft_its_data(project, &draft, progress).await?;
         self.runner().register(self.draft_spec(project, &draft, &plan)?);
         self.route_draft(project, &draft, &plan);
+        if let Some(logs) = self.runner().logs(&key) {
+            for line in not_yet.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                logs.remark("draft", &format!("not approved, so this draft runs without it: {line}"));
+            }
+        }
         // A deletion that came meanwhile did not see this draft, or took only its beginning away.
         if let Err(gone) = self.still(project) {
             self.discard_draft(&draft).await?;
@@ -157,7 +174,7 @@ impl Apps {
             writable: vec![from, to.to_owned()],
             readable: vec![],
             env: vec![],
-            limits: self.options().limits,
+            limits: self.options().terms.limits,
             uid_offset: app_uid(app)?,
             timeout: how.timeout,
             hosts: vec![],

@@ -82,6 +82,7 @@ impl Apps {
             message: deploy.message,
             env_version: Some(version),
             moves_main: false,
+            approves: false,
         };
         let (apps, project) = (self.clone(), project.clone());
         let outcome = self

@@ -10,6 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
+use super::ask::Terms;
 use super::draft::CopyHow;
 use super::plan::{self, Plan, Run};
 use super::prepare::look;
@@ -99,13 +100,14 @@ impl Apps {
 /// What a person types in the unpacked folder.
 fn run_command(code: &Path, live: Option<Plan>) -> Result<String> {
     let look = look(code)?;
-    let needs = plan::needs(&look.files()).unwrap_or_default();
+    let terms = Terms::boundless();
+    let needs = plan::needs(&look.files(&terms)).unwrap_or_default();
     let mut steps = Vec::new();
     if needs.install {
         steps.push("bun install".to_owned());
     }
     steps.extend(needs.build.map(|script| format!("bun run {script}")));
-    let found = live.or_else(|| plan::plan(&look.files()).ok()).map(|plan| plan.run);
+    let found = live.or_else(|| plan::plan(&look.files(&terms)).ok()).map(|plan| plan.run);
     steps.push(match found {
         Some(Run::Process(Entry::Module { path })) => format!("bun {path}"),
         Some(Run::Process(Entry::Script { name })) => format!("bun run {name}"),

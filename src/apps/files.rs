@@ -212,6 +212,18 @@ impl Apps {
         }
     }
 
+    /// After a commit went live that waited for an approval: whoever's draft it was made from has none any more.
+    pub(super) fn drop_deployed_drafts(&self, project: &Project, commit: Oid) -> Result<()> {
+        let repo = self.repos().open(project.id)?;
+        let tree = repo.tree_of(commit)?;
+        for (name, draft) in repo.drafts()? {
+            if repo.tree_of(draft)? == tree {
+                repo.set_ref(&name, Some(draft), None, "deployed")?;
+            }
+        }
+        Ok(())
+    }
+
     /// The commit Run starts: the author's draft, else main.
     pub(super) fn commit_to_run(&self, who: &Actor, project: &Project) -> Result<Oid> {
         let repo = self.repos().open(project.id)?;

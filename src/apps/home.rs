@@ -11,7 +11,7 @@ impl Apps {
     /// Makes a home usable; hold the answer while it is used. `disk_offset` as in its launch spec.
     /// Errors: `Busy` when the server's disk is nearly full.
     pub(super) async fn hold_home(&self, home: &Path, disk_offset: u32) -> Result<Ready> {
-        let (disk, home, quota) = (self.runner().disk().clone(), home.to_owned(), self.options().limits.quota());
+        let (disk, home, quota) = (self.runner().disk().clone(), home.to_owned(), self.options().terms.limits.quota());
         let id = self.options().uid_base.unwrap_or_default().saturating_add(disk_offset);
         let work = move || {
             if let Some(why) = disk.floor() {

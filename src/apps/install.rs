@@ -75,7 +75,7 @@ impl Apps {
         let uid_offset = super::launch::build_uid(app)?;
         let owner = self.options().uid_base.map(|base| base + uid_offset);
         chown_tree(code, owner).internal("while handing the folder to the build")?;
-        let limits = self.options().limits;
+        let limits = self.options().terms.limits;
         let spec = JobSpec {
             command,
             cwd: code.to_owned(),

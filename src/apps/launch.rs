@@ -125,6 +125,8 @@ impl Apps {
         .map(|(name, value)| (name.to_owned(), Secret::new(value)))
         .into();
         env.extend(variables.iter().map(|v| (v.name.clone(), v.value.clone())));
+        // Never more than is approved, whatever the version asks for: a draft runs before anybody said yes.
+        let (net, limits) = plan.ask.within(&self.approved(project)?, &self.options().terms);
         let idle = match (plan.always_on, plan.idle_seconds) {
             (true, _) => None,
             (false, Some(seconds)) => Some(Duration::from_secs(seconds)),
@@ -139,11 +141,11 @@ impl Apps {
             entry: plan.entry(),
             env,
             redact: variables.into_iter().map(|v| (v.name, v.value)).collect(),
-            limits: self.options().limits,
+            limits,
             uid_offset: 0,
             disk_offset: 0,
             idle,
-            net: Default::default(),
+            net,
         })
     }
 

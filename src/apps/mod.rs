@@ -1,4 +1,6 @@
 //! The control plane: every verb, once. Editor, API, git push and timer all call these.
+mod approve;
+pub mod ask;
 mod boot;
 mod create;
 mod delete;
@@ -11,7 +13,8 @@ mod find;
 mod home;
 mod install;
 mod launch;
-mod manifest;
+pub mod limit;
+pub mod manifest;
 mod members;
 mod names;
 mod pipeline;
@@ -29,10 +32,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ask::Terms;
+pub use deploy::Said;
+
 use crate::base::{AppName, Clock, DataDir, ProjectName, ProjectPath, Tasks};
 use crate::git::Repos;
 use crate::proxy::Routes;
-use crate::runner::{Limits, Runner};
+use crate::runner::Runner;
 use crate::store::Store;
 use crate::store::seal::Key;
 
@@ -43,7 +49,8 @@ pub struct Options {
     /// Makes an app's URL from its label: scheme and `domain[:port]`.
     pub scheme: String,
     pub apps_host: String,
-    pub limits: Limits,
+    /// What an app has without anybody's approval, and the most it can be given.
+    pub terms: Terms,
     /// How long an app without requests stays awake.
     pub idle: Duration,
     /// Whether children run under uids of their own (Steady is root), and the first of these.

@@ -1,10 +1,12 @@
 //! The pipeline of one deploy: prepare the version, check it on a copy of the data, switch. Every stage timed
 //! and told; a failure at any of them leaves the old version serving.
+use super::ask::Ask;
 use super::deploy::Intent;
 use super::draft::COPY;
 use super::home::Passing;
 use super::launch::candidate_disk;
 use super::plan::Plan;
+use super::prepare::Permit;
 use super::record::Recorder;
 use super::view::DeployView;
 use super::{Apps, Project};
@@ -12,7 +14,7 @@ use crate::base::{Error, Kind, Progress, Result, ResultExt as _};
 use crate::git::Oid;
 use crate::runner::{AppKey, BootFailure, LaunchSpec};
 use crate::store::deploys::{DeployRow, NewDeploy, VersionRow};
-use crate::store::{apps, deploys};
+use crate::store::{approvals, apps, deploys};
 
 /// Folders of versions kept on disk per app; older ones are prepared again when wanted.
 const VERSIONS_KEPT: usize = 8;
@@ -67,11 +69,21 @@ impl Apps {
         record: &Recorder,
         made: &mut Option<i64>,
     ) -> Result<()> {
-        let (version, plan) = self.version_for(project, intent.commit, record, made).await?;
+        let permit = |ask: &Ask| self.permit(project, intent, row, ask, record);
+        let (version, plan) = self.version_for(project, intent.commit, record, &permit, made).await?;
         let spec = self.app_spec(project, &version, &plan, row.env_version)?;
         let (store, clock) = (self.store().clone(), self.clock().clone());
         let (recorder, deploy, id) = (record.clone(), row.id, version.id);
-        let commit = move || store.write(|db| deploys::set_live(db, deploy, id, &recorder.stages_json(), clock.now()));
+        // A yes that came late must not replace what is newer.
+        let (app, newer) = (project.app, intent.env_version.is_none());
+        let commit = move || {
+            store.write(|db| {
+                if newer {
+                    approvals::forget_waiting(db, app)?;
+                }
+                deploys::set_live(db, deploy, id, &recorder.stages_json(), clock.now())
+            })
+        };
         if plan.is_static() {
             let _stage = record.stage("switch");
             commit()?;
@@ -92,17 +104,20 @@ impl Apps {
         project: &Project,
         commit: Oid,
         record: &Recorder,
+        permit: Permit<'_>,
         made: &mut Option<i64>,
     ) -> Result<(VersionRow, Plan)> {
         let known = self.store().read(|db| deploys::version_of_commit(db, project.app, &commit.to_string()))?;
         if let Some(version) = &known {
             *made = Some(version.id);
             if !version.removed && self.dir().version(project.app, version.id).is_dir() {
+                let plan = Plan::parse(&version.plan)?;
+                permit(&plan.ask)?;
                 record.progress().line(format!("v{} of this commit is ready already", version.number));
-                return Ok((version.clone(), Plan::parse(&version.plan)?));
+                return Ok((version.clone(), plan));
             }
         }
-        let prepared = self.prepare(project.id, project.app, commit, record).await?;
+        let prepared = self.prepare(project.id, project.app, commit, record, permit).await?;
         let now = self.clock().now();
         let version = match known {
             Some(version) => version,
@@ -158,6 +173,7 @@ impl Apps {
             _ => error.public.clone(),
         };
         let text = match &error.hint {
+            _ if error.kind == Kind::Unapproved => public.clone(),
             Some(hint) => format!("{stage}: {public}\n{hint}"),
             None => format!("{stage}: {public}"),
         };
@@ -169,8 +185,17 @@ impl Apps {
         }
         let live =
             self.live(project.app).ok().flatten().map(|(_, version, _)| format!("; v{} is still live", version.number));
-        let kind = if error.kind == Kind::Internal { Kind::Internal } else { Kind::App };
-        let said = Error::new(kind, format!("{stage} failed: {public}{}", live.unwrap_or_default()));
+        let kind = match error.kind {
+            kind @ (Kind::Internal | Kind::Unapproved) => kind,
+            _ => Kind::App,
+        };
+        let live = live.unwrap_or_default();
+        // One that waits for an owner's yes did not fail at anything.
+        let said = match kind {
+            Kind::Unapproved => format!("deploy #{} is stopped{live}: {public}", row.number),
+            _ => format!("{stage} failed: {public}{live}"),
+        };
+        let said = Error::new(kind, said);
         let said = match error.hint {
             Some(hint) => said.hint(hint),
             None => said,

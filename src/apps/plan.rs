@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::ask::{Ask, Terms};
 use super::manifest::Manifest;
 use crate::base::{Error, Kind, Result};
 use crate::runner::Entry;
@@ -17,6 +18,9 @@ pub struct Plan {
     /// `None` = the server's setting.
     pub idle_seconds: Option<u64>,
     pub always_on: bool,
+    /// Permissions and limits, as the committed steady.json asks for them.
+    #[serde(default)]
+    pub ask: Ask,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,8 @@ pub struct Needs {
     pub lock: Option<&'static str>,
     /// A package.json script to run once.
     pub build: Option<String>,
+    /// Looked at before anything of the version runs: a build cannot ask for more.
+    pub ask: Ask,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -63,6 +69,7 @@ pub struct Files<'a> {
     pub exists: &'a dyn Fn(&str) -> bool,
     pub package_json: Option<&'a [u8]>,
     pub steady_json: Option<&'a [u8]>,
+    pub terms: &'a Terms,
 }
 
 impl Files<'_> {
@@ -74,7 +81,7 @@ impl Files<'_> {
     }
 
     fn manifest(&self) -> Result<Manifest> {
-        self.steady_json.map_or_else(|| Ok(Manifest::default()), Manifest::parse)
+        self.steady_json.map_or_else(|| Ok(Manifest::default()), |bytes| Manifest::parse(bytes, self.terms))
     }
 }
 
@@ -94,7 +101,7 @@ pub fn needs(files: &Files<'_>) -> Result<Needs> {
     }
     // A build script of a package without a start script is how front-end projects begin; it runs when there is one.
     let build = manifest.build.or_else(|| package.scripts.contains_key("build").then(|| "build".to_owned()));
-    Ok(Needs { install: asked || package.workspaces.is_some(), lock, build })
+    Ok(Needs { install: asked || package.workspaces.is_some(), lock, build, ask: manifest.ask })
 }
 
 /// How it runs, looked at after the build.
@@ -108,6 +115,7 @@ pub fn plan(files: &Files<'_>) -> Result<Plan> {
         health: manifest.health.unwrap_or_else(|| "/".into()),
         idle_seconds: manifest.idle_seconds,
         always_on: manifest.always_on,
+        ask: manifest.ask,
     })
 }
 
@@ -165,7 +173,9 @@ mod tests {
         let some = |text: &'static str| (!text.is_empty()).then_some(text.as_bytes());
         let (package, steady): (&'static str, &'static str) =
             (String::leak(package.to_owned()), String::leak(steady.to_owned()));
-        plan(&Files { exists: &exists, package_json: some(package), steady_json: some(steady) }).map(|p| p.run)
+        let terms = Terms::boundless();
+        let files = Files { exists: &exists, package_json: some(package), steady_json: some(steady), terms: &terms };
+        plan(&files).map(|p| p.run)
     }
 
     fn module(path: &str) -> Run {

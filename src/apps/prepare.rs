@@ -3,6 +3,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::ask::{Ask, Terms};
 use super::plan::{self, Files, Plan};
 use super::record::Recorder;
 use super::{Apps, install};
@@ -11,6 +12,9 @@ use crate::base::{Error, Kind, Result, ResultExt as _};
 use crate::git::{CheckoutLimits, Oid};
 
 const CHECKOUT: CheckoutLimits = CheckoutLimits { files: 50_000, bytes: 1 << 30 };
+
+/// Asked, before any of the version's own code runs, whether it may have what it asks for.
+pub(super) type Permit<'a> = &'a (dyn Fn(&Ask) -> Result<()> + Send + Sync);
 
 /// A prepared folder, not yet anybody's: dropped, it is gone.
 pub(super) struct Prepared {
@@ -36,7 +40,14 @@ impl Prepared {
 impl Apps {
     /// Stages `checkout`, `install`, `build`. Nothing live is touched.
     /// Errors: `App` with what is wrong in the project, `TooLarge`.
-    pub(super) async fn prepare(&self, project: i64, app: i64, commit: Oid, record: &Recorder) -> Result<Prepared> {
+    pub(super) async fn prepare(
+        &self,
+        project: i64,
+        app: i64,
+        commit: Oid,
+        record: &Recorder,
+        permit: Permit<'_>,
+    ) -> Result<Prepared> {
         let dir = self.dir().temp_dir()?;
         {
             let _stage = record.stage("checkout");
@@ -50,7 +61,9 @@ impl Apps {
                 record.progress().line(note);
             }
         }
-        let needs = plan::needs(&look(dir.path())?.files())?;
+        let terms = &self.options().terms;
+        let needs = plan::needs(&look(dir.path())?.files(terms))?;
+        permit(&needs.ask)?;
         if needs.install {
             let _stage = record.stage("install");
             self.install(app, dir.path(), &needs, record.progress()).await?;
@@ -59,7 +72,7 @@ impl Apps {
             let _stage = record.stage("build");
             self.build(app, dir.path(), script, record.progress()).await?;
         }
-        let plan = plan::plan(&look(dir.path())?.files())?;
+        let plan = Plan { ask: needs.ask, ..plan::plan(&look(dir.path())?.files(terms))? };
         let path = dir.path().to_owned();
         let bytes = tokio::task::spawn_blocking(move || {
             install::open_to_reading(&path)?;
@@ -79,8 +92,9 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn files(&self) -> Files<'_> {
-        Files { exists: &*self.exists, package_json: self.package.as_deref(), steady_json: self.steady.as_deref() }
+    pub(super) fn files<'a>(&'a self, terms: &'a Terms) -> Files<'a> {
+        let (package_json, steady_json) = (self.package.as_deref(), self.steady.as_deref());
+        Files { exists: &*self.exists, package_json, steady_json, terms }
     }
 }
 

@@ -44,6 +44,7 @@ impl Apps {
             message: target.message,
             env_version: None,
             moves_main: false,
+            approves: false,
         };
         let (apps, project, progress) = (self.clone(), project.clone(), progress.clone());
         self.tasks()

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::ask::Ask;
 use super::plan::Plan;
 use super::view::{AppStatus, DeployView, ProjectSummary};
 use super::{Apps, Project};
@@ -74,7 +75,8 @@ impl Apps {
             state: state_of(live.as_ref().map(|(_, _, plan)| plan), process.as_ref()).to_owned(),
             version: live.as_ref().map(|(_, version, _)| format!("v{}", version.number)),
             deployed: live.as_ref().and_then(|(deploy, ..)| deploy.finished),
-            failing: newest.is_some_and(|deploy| deploy.state == "failed"),
+            failing: newest.as_ref().is_some_and(|deploy| deploy.state == "failed" && !deploy.stopped),
+            waiting: newest.is_some_and(|deploy| deploy.waits),
             data_bytes: self.data_bytes(project.app),
         })
     }
@@ -86,7 +88,9 @@ impl Apps {
         let process = self.runner().status(&AppKey::app(project.app));
         let state = state_of(live.as_ref().map(|(_, _, plan)| plan), process.as_ref()).to_owned();
         let options = self.options();
-        let (confinement, confinement_note) = self.runner().confinement();
+        let confinement = self.runner().confinement();
+        let plan_ask = live.as_ref().map(|(_, _, plan)| plan.ask.clone()).unwrap_or_default();
+        let (net, limits) = plan_ask.within(&self.approved(project)?, &options.terms);
         let idle = live.as_ref().map_or(Some(options.idle.as_secs()), |(_, _, plan)| match plan.always_on {
             true => None,
             false => Some(plan.idle_seconds.unwrap_or(options.idle.as_secs())),
@@ -103,16 +107,19 @@ impl Apps {
             data_bytes: self.data_bytes(project.app),
             code_bytes: live.as_ref().map_or(0, |(_, version, _)| version.bytes),
             repo_bytes: self.repos().size(project.id),
-            memory_limit: options.limits.memory_bytes,
-            pids_limit: options.limits.pids,
-            cpu_percent: options.limits.cpu_percent,
-            log_limit: options.limits.log_bytes,
+            memory_limit: limits.memory_bytes,
+            pids_limit: limits.pids,
+            cpu_percent: limits.cpu_percent,
+            log_limit: limits.log_bytes,
+            disk_limit: limits.disk_bytes,
             idle_seconds: idle,
             env_version: app.env_version,
             env_names: self.env_names(project)?.into_iter().map(|v| v.name).collect(),
             process,
-            confinement: confinement.to_owned(),
-            confinement_note,
+            confinement: confinement.name().to_owned(),
+            confinement_missing: confinement.missing(),
+            confinement_note: confinement.summary,
+            permissions: Ask { net: Some(net.tcp), udp: net.udp, ..Ask::default() }.words(),
             public_code: project.public_code,
         })
     }
@@ -145,7 +152,11 @@ impl Apps {
             who: row.who,
             why: row.why,
             current: live == Some(row.id),
-            state: row.state,
+            state: match (row.state.as_str(), row.waits, row.stopped) {
+                ("failed", true, _) => "waiting".to_owned(),
+                ("failed", _, true) => "stopped".to_owned(),
+                _ => row.state,
+            },
             error: row.error,
             stages: serde_json::from_str(&row.stages).unwrap_or_default(),
             started: row.started,

@@ -15,6 +15,9 @@ pub struct ProjectSummary {
     pub deployed: Option<Millis>,
     /// The newest deploy failed.
     pub failing: bool,
+    /// The newest deploy waits for an owner's approval.
+    #[serde(default)]
+    pub waiting: bool,
     /// Bytes.
     pub data_bytes: u64,
 }
@@ -44,9 +47,16 @@ pub struct AppStatus {
     pub env_version: i64,
     pub env_names: Vec<String>,
     pub process: Option<Status>,
-    /// `full`, `uid` or `process-only`, and what that means here.
+    /// `full`, `rootless` or `process-only`, and what that means here.
     pub confinement: String,
     pub confinement_note: String,
+    /// What a stronger tier would need of this machine.
+    #[serde(default)]
+    pub confinement_missing: Vec<String>,
+    /// What the live version may reach, in the words of steady.json.
+    #[serde(default)]
+    pub permissions: Vec<String>,
+    pub disk_limit: u64,
     pub public_code: bool,
 }
 
@@ -60,7 +70,8 @@ pub struct DeployView {
     pub who: String,
     /// `push`, `editor`, `cli`, `api`, `rollback to v3`, `environment`.
     pub why: String,
-    /// `running`, `live` (it went live), `failed`.
+    /// `running`, `live` (it went live), `failed`, `waiting` (for an owner's
+    /// approval), `stopped` (it waited; it was approved, or another took its place).
     pub state: String,
     /// It is what visitors get now.
     pub current: bool,
@@ -156,4 +167,43 @@ pub struct Deleted {
     pub deleted: Millis,
     /// When it is gone for good.
     pub until: Millis,
+}
+
+/// What a project may do beyond what every app may. Lines are in the words of steady.json: `net: api.example.com`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PermissionsView {
+    pub project: ProjectPath,
+    /// What every app of this server may reach.
+    pub server: Vec<String>,
+    /// What the live version asks for.
+    pub live: Vec<String>,
+    /// What owners approved, all in all.
+    pub approved: Vec<String>,
+    pub waiting: Option<Waiting>,
+    /// Newest first.
+    pub history: Vec<ApprovalView>,
+}
+
+/// A deploy that waits for an owner's yes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Its number.
+    pub deploy: i64,
+    pub commit: String,
+    pub message: String,
+    pub who: String,
+    pub why: String,
+    /// What it asks for beyond what is approved.
+    pub more: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApprovalView {
+    pub at: Millis,
+    pub who: String,
+    /// Everything approved before was taken back.
+    pub revoked: bool,
+    pub deploy: Option<i64>,
+    pub commit: Option<String>,
+    pub added: Vec<String>,
 }

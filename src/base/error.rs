@@ -21,6 +21,8 @@ pub enum Kind {
     /// Cannot be served now; trying again later may work.
     Busy,
     TimedOut,
+    /// An owner has to say yes first: a version asks for more than is approved.
+    Unapproved,
     /// The app itself failed (did not start, died, broke the protocol).
     App,
     /// Steady's own fault. `public` never carries details of these.

@@ -48,7 +48,9 @@ fn show(status: &AppStatus, global: &Global) -> Done {
         fields.push(("limits", limits(status)));
     }
     fields.push(("environment", out::clean(&status.env_names.join(", "))));
+    fields.push(("network", out::clean(&status.permissions.join(", "))));
     fields.push(("confinement", out::clean(&status.confinement)));
+    fields.extend(status.confinement_missing.iter().map(|line| ("missing", out::clean(line))));
     if let Some(process) = status.process.as_ref().filter(|_| has_process(&status.state)) {
         let memory = process.memory.map_or_else(none, out::bytes);
         fields.push(("memory", memory));
@@ -71,7 +73,9 @@ fn has_process(state: &str) -> bool {
 fn limits(status: &AppStatus) -> String {
     let idle = status.idle_seconds.map_or_else(|| "never sleeps".to_owned(), |s| format!("sleeps after {s} s"));
     let memory = out::bytes(status.memory_limit);
-    format!("{memory} memory, {} processes, {} % of a processor, {idle}", status.pids_limit, status.cpu_percent)
+    let disk = out::bytes(status.disk_limit);
+    let (processes, cpu) = (status.pids_limit, status.cpu_percent);
+    format!("{memory} memory, {processes} processes, {cpu} % of a processor, {disk} of data, {idle}")
 }
 
 pub fn logs(app: &App, n: usize, follow: bool, global: &Global) -> Done {

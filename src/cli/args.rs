@@ -49,6 +49,8 @@ pub struct Global {
 pub enum Command {
     /// Run the server
     Serve(Serve),
+    /// Look what this machine can do for Steady, and what is missing; ends with 1 when something needed is
+    Doctor,
     /// Show the server's settings
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -108,7 +110,20 @@ pub enum Command {
         #[arg(short, default_value_t = 20, value_name = "N")]
         n: usize,
     },
-    /// Show an app's URL, state, version and limits
+    /// Say yes to what a waiting deploy asks for, and deploy it
+    Approve {
+        #[command(flatten)]
+        app: App,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// Take back everything that was approved instead
+        #[arg(long)]
+        revoke: bool,
+    },
+    /// Show what a project may do, what waits for approval, and who approved what
+    Permissions(App),
+    /// Show an app's URL, state, version, limits and permissions
     Status(App),
     /// Show an app's log
     Logs {
@@ -262,6 +277,9 @@ pub struct Deploy {
     /// Fail instead of making a project that does not exist yet
     #[arg(long)]
     pub no_create: bool,
+    /// As an owner, say yes to whatever steady.json asks for
+    #[arg(long)]
+    pub approve: bool,
     /// Deploy this commit, already on the server, instead of a folder
     #[arg(long, conflicts_with = "dir")]
     pub commit: Option<String>,

@@ -19,7 +19,7 @@ pub fn run(deploy: &args::Deploy, global: &Global) -> Done {
     let project = session.project(None, global)?;
     let live = match &deploy.commit {
         Some(commit) => {
-            let body = DeployCommit { commit: Some(commit.clone()) };
+            let body = DeployCommit { commit: Some(commit.clone()), approve: deploy.approve };
             watch(session.client.send(Method::POST, &of(&project, "/deploys"), Some(&body))?.into_body())?
         }
         None => folder(&session, &project, &dir, deploy)?,
@@ -36,7 +36,7 @@ fn folder(session: &Session, project: &ProjectPath, dir: &std::path::Path, deplo
     let (files, sent) = (bundle.files, bundle.archive.len() as u64);
     out::note(&sending(files, bundle.bytes, sent));
     let message = deploy.message.as_deref().unwrap_or("Deploy a folder");
-    let path = of(project, &format!("/deploys?message={}", encode(message)));
+    let path = of(project, &format!("/deploys?message={}&approve={}", encode(message), deploy.approve));
     let mut body = Counted { reader: &bundle.archive[..], bar: bar(Some(sent), "upload") };
     let response = session.client.upload(&path, "application/gzip", &mut body, sent);
     body.bar.finish_and_clear();
@@ -74,7 +74,7 @@ pub fn rollback(app: &App, to: Option<i64>, global: &Global) -> Done {
 }
 
 /// The URL alone goes to standard output.
-fn report(deploy: &DeployView, global: &Global) -> Done {
+pub(super) fn report(deploy: &DeployView, global: &Global) -> Done {
     if global.json {
         return out::json(deploy);
     }

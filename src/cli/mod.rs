@@ -1,10 +1,12 @@
 //! The program: parse, run, print error and hint, exit code.
 mod account;
 mod app;
+mod approve;
 mod args;
 mod bundle;
 mod client;
 mod deploy;
+mod doctor;
 mod env;
 mod fail;
 mod folder;
@@ -66,6 +68,7 @@ fn run(cli: &Cli) -> Done {
     let global = &cli.global;
     match &cli.command {
         Command::Serve(serve) => serve::run(serve, global),
+        Command::Doctor => doctor::run(global),
         Command::Config(verb) => local::config(verb, global),
         Command::User(verb) => local::user(verb, global),
         Command::Token(verb) => token::run(verb, global),
@@ -79,6 +82,8 @@ fn run(cli: &Cli) -> Done {
         Command::Deploy(deploy) => deploy::run(deploy, global),
         Command::Rollback { app, to } => deploy::rollback(app, *to, global),
         Command::Deploys { app, n } => deploy::list(app, *n, global),
+        Command::Approve { app, yes, revoke } => approve::run(app, *yes, *revoke, global),
+        Command::Permissions(app) => approve::show(app, global),
         Command::Status(app) => app::status(app, global),
         Command::Logs { app, follow, n } => app::logs(app, *n, *follow, global),
         Command::Requests { app, n } => app::requests(app, *n, global),

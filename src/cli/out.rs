@@ -60,7 +60,7 @@ pub fn state(text: &str) -> String {
     match text.as_str() {
         "ready" | "live" | "static" => paint(32, &text),
         "crashed" | "failed" => paint(31, &text),
-        "starting" | "draining" | "running" | "paused" => paint(33, &text),
+        "starting" | "draining" | "running" | "paused" | "waiting" => paint(33, &text),
         _ => text,
     }
 }

@@ -52,7 +52,11 @@ pub fn list(all: bool, global: &Global) -> Done {
     }
     let row = |one: &ProjectSummary| {
         let state = one.state.clone();
-        let note = if one.failing { " (last deploy failed)" } else { "" };
+        let note = match (one.failing, one.waiting) {
+            (true, _) => " (last deploy failed)",
+            (_, true) => " (waits for approval)",
+            _ => "",
+        };
         vec![
             one.path.to_string(),
             format!("{}{note}", out::state(&state)),

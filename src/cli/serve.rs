@@ -64,14 +64,18 @@ async fn until_told(config: Config) -> Done {
 
 /// Addresses first; a reader that is gone is no reason not to serve.
 fn announce(server: &Server) -> Done {
-    let (confinement, about) = server.confinement();
+    let confinement = server.confinement();
     let mut text = vec![
         format!("Steady {} on http://{}", env!("CARGO_PKG_VERSION"), server.address),
         format!("  editor  {}", server.editor_url),
         format!("  apps    {}", server.apps_url),
         format!("  data    {}", server.data().display()),
-        format!("  jail    {confinement}: {about}"),
+        format!("  jail    {}: {}", confinement.name(), confinement.summary),
     ];
+    text.extend(confinement.missing().into_iter().map(|line| format!("  missing {line}")));
+    if server.single_tenant() {
+        text.push("  sandbox is set to single-tenant: run only code you trust".to_owned());
+    }
     if let Some(link) = server.setup_link()? {
         text.push(String::new());
         text.push(format!("Create the first owner here, once: {link}"));

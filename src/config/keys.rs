@@ -86,6 +86,34 @@ pub const KEYS: &[Key] = &[
     key("memory_mb", "512", number("MiB", 64, 1_048_576), "Memory of one app; above it the app is stopped."),
     key("pids", "256", number("processes and threads", 16, 32_768), "Processes and threads of one app."),
     key("cpu_percent", "200", number("percent", 10, 100_000), "Processor time of one app; 100 is one core."),
+    key("disk_mb", "1024", number("MiB", 1, 67_108_864), "What one app may keep in its home."),
+    key(
+        "max_memory_mb",
+        "2048",
+        number("MiB", 64, 1_048_576),
+        "The most memory a steady.json may ask for; more than memory_mb needs an owner's approval.",
+    ),
+    key("max_cpu_percent", "400", number("percent", 10, 100_000), "The same for processor time."),
+    key(
+        "max_disk_mb",
+        "10240",
+        number("MiB", 1, 67_108_864),
+        "The same for the home. Of processes, files and the like a steady.json may ask for four times the usual.",
+    ),
+    key(
+        "default_net",
+        "\"none\"",
+        Shape::OneOf(&["none", "public"]),
+        "Outbound connections of apps whose steady.json does not say: none, or every public address.\n\
+         What a steady.json asks for beyond this needs an owner's approval.",
+    ),
+    key(
+        "sandbox",
+        "\"auto\"",
+        Shape::OneOf(&["auto", "single-tenant"]),
+        "auto: serve only behind walls that keep strangers' code apart. single-tenant: all code on this\n\
+         server is your own, so weaker walls will do. `steady doctor` shows what this machine has.",
+    ),
     key("idle_seconds", "300", number("seconds", 1, 31_536_000), "An app nobody used for this long sleeps."),
     key("log_mb", "16", number("MiB", 1, 10_240), "Log kept of one app; the oldest lines go first."),
     key("max_body_mb", "100", number("MiB", 1, 10_240), "Largest body of one request to an app."),

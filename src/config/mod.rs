@@ -35,6 +35,14 @@ pub struct Config {
     pub memory_mb: u64,
     pub pids: u64,
     pub cpu_percent: u32,
+    pub disk_mb: u64,
+    pub max_memory_mb: u64,
+    pub max_cpu_percent: u32,
+    pub max_disk_mb: u64,
+    /// `none` or `public`: what apps may reach whose steady.json does not say.
+    pub default_net: String,
+    /// `auto` or `single-tenant`.
+    pub sandbox: String,
     pub idle_seconds: u64,
     pub log_mb: u64,
     pub max_body_mb: u64,

@@ -3,11 +3,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use rust_embed::RustEmbed;
+
+use super::Ctx;
+use crate::apps::manifest::schema;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
@@ -39,6 +42,18 @@ pub async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
 
 pub async fn favicon(headers: HeaderMap) -> Response {
     serve("favicon.svg", &headers, "public, max-age=86400")
+}
+
+/// The JSON Schema of steady.json under this server's terms. Any page may read it: other editors do.
+pub async fn schema(State(ctx): State<Ctx>) -> Response {
+    let options = ctx.apps.options();
+    let id = format!("{}{}", options.editor_url, schema::PATH);
+    let headers = [
+        (header::CONTENT_TYPE, "application/schema+json"),
+        (header::CACHE_CONTROL, "public, max-age=300"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ];
+    (headers, schema::schema(&options.terms, &id).to_string()).into_response()
 }
 
 fn serve(path: &str, headers: &HeaderMap, cache: &'static str) -> Response {

@@ -25,7 +25,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use crate::accounts::Accounts;
-use crate::apps::Apps;
+use crate::apps::{Apps, manifest};
 use crate::base::{Error, Tasks};
 use crate::http::host::Domains;
 
@@ -95,12 +95,15 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/{user}/{project}/run", post(run::run))
         .route("/{user}/{project}/deploy", post(run::deploy))
         .route("/{user}/{project}/rollback", post(run::rollback))
+        .route("/{user}/{project}/approve", post(run::approve))
+        .route("/{user}/{project}/settings/revoke", post(settings::revoke))
         .layer(DefaultBodyLimit::max(FORM))
         .merge(save)
         .fallback(|| async { security::Failed(Error::not_found("there is no page at this address")) })
         .layer(from_fn_with_state(ctx.clone(), security::guard));
     Router::new()
         .route("/static/{name}", get(assets::file))
+        .route(manifest::schema::PATH, get(assets::schema))
         .route("/favicon.svg", get(assets::favicon))
         .route("/favicon.ico", get(assets::favicon))
         .merge(pages)

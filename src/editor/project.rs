@@ -9,7 +9,7 @@ use super::visit::{At, Shell, Visit, html, moved};
 use super::{Ctx, show};
 use crate::accounts::Action;
 use crate::apps::Project;
-use crate::apps::view::{AppStatus, DeployView};
+use crate::apps::view::{AppStatus, DeployView, Waiting};
 use crate::base::{Kind, Result};
 use crate::runner::logs::{LogLine, Logs, RequestLine, Stream};
 
@@ -20,6 +20,9 @@ pub struct Head {
     pub signed_in: bool,
     pub may_edit: bool,
     pub may_manage: bool,
+    pub may_approve: bool,
+    /// The deploy that waits for an owner's yes.
+    pub waiting: Option<Waiting>,
 }
 
 impl Head {
@@ -30,6 +33,8 @@ impl Head {
             signed_in: visit.actor.is_some(),
             may_edit: visit.may(ctx, project, Action::Edit),
             may_manage: visit.may(ctx, project, Action::Manage),
+            may_approve: visit.may(ctx, project, Action::Approve),
+            waiting: ctx.apps.permissions(project)?.waiting,
         })
     }
     /// Public code is no public app: how it runs and what it is given stays inside.
@@ -37,7 +42,14 @@ impl Head {
         self.status.process = None;
         self.status.env_names = Vec::new();
         self.status.env_version = 0;
+        self.status.permissions = Vec::new();
+        self.status.confinement_missing = Vec::new();
+        self.waiting = None;
         self
+    }
+    /// What deploy `number` asks for, if it is the one that waits.
+    pub fn asks(&self, number: &i64) -> Option<&[String]> {
+        self.waiting.as_ref().filter(|waiting| waiting.deploy == *number).map(|waiting| &*waiting.more)
     }
     pub fn deployed(&self) -> bool {
         self.status.version.is_some()

@@ -29,6 +29,12 @@ pub struct RollbackForm {
     to: String,
 }
 
+#[derive(Deserialize)]
+pub struct ApproveForm {
+    /// The number of the deploy that was shown.
+    deploy: i64,
+}
+
 pub async fn run(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) -> Result<Response, Failed> {
     let project = visit.project(&ctx, &at, Action::Edit)?;
     let actor = visit.user()?.clone();
@@ -83,4 +89,23 @@ pub async fn rollback(
     }
     stream::wait(&ctx.tasks, "rollback", act(Progress::silent())).await?;
     Ok(done(&page, "rolled-back"))
+}
+
+/// An owner's yes to what one deploy asks for, which then goes on.
+pub async fn approve(
+    State(ctx): State<Ctx>,
+    Path(at): Path<At>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(form): Form<ApproveForm>,
+) -> Result<Response, Failed> {
+    let project = visit.project(&ctx, &at, Action::Approve)?;
+    let actor = visit.user()?.clone();
+    let (apps, page) = (ctx.apps.clone(), format!("/{}/deploys", project.path));
+    let act = move |progress: Progress| async move { apps.approve(&actor, &project, form.deploy, &progress).await };
+    if stream::wanted(&headers) {
+        return Ok(stream::answer(&ctx.tasks, "approve", act));
+    }
+    stream::wait(&ctx.tasks, "approve", act(Progress::silent())).await?;
+    Ok(done(&page, "approved"))
 }

@@ -12,7 +12,7 @@ use super::visit::{At, Shell, Visit, done, html_as, moved};
 use super::{Ctx, show};
 use crate::accounts::{Action, Role};
 use crate::apps::Project;
-use crate::apps::view::{EnvName, Member};
+use crate::apps::view::{EnvName, Member, PermissionsView};
 use crate::base::{AppName, Error, ProjectName, Result, Secret, UserName};
 
 #[derive(Template)]
@@ -22,6 +22,7 @@ pub struct Settings {
     pub head: Head,
     pub env: Vec<EnvName>,
     pub members: Vec<Member>,
+    pub permissions: PermissionsView,
     pub host: String,
     pub apps_host: String,
     pub error: Option<(String, Option<String>)>,
@@ -78,6 +79,7 @@ fn show_page(ctx: &Ctx, visit: &Visit, project: &Project, error: Option<&Error>)
         head: Head::of(ctx, visit, project, "settings")?,
         env: ctx.apps.env_names(project)?,
         members: ctx.apps.members(project)?,
+        permissions: ctx.apps.permissions(project)?,
         host: project.host.to_string(),
         apps_host: ctx.apps.options().apps_host.clone(),
         error: error.map(told),
@@ -157,6 +159,12 @@ pub async fn members(
         ctx.apps.set_member(&project, &user, role)
     });
     after(&ctx, &visit, &project, changed.map(|()| "members"))
+}
+
+pub async fn revoke(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) -> Result<Response, Failed> {
+    let project = visit.project(&ctx, &at, Action::Manage)?;
+    let revoked = ctx.apps.revoke(visit.user()?, &project).await;
+    after(&ctx, &visit, &project, revoked.map(|_| "revoked-all"))
 }
 
 pub async fn delete(

@@ -106,6 +106,8 @@ pub fn flash(code: &str) -> Option<&'static str> {
         "code-private" => "Only members may see the code now.",
         "deployed" => "Deployed.",
         "rolled-back" => "Rolled back. To undo, roll back again.",
+        "approved" => "Approved and deployed.",
+        "revoked-all" => "Nothing is approved any more, and the app restarts with the server's own settings.",
         "deleted" => "Deleted. It stays recoverable in the trash for a week.",
         "recovered" => "Recovered.",
         "password" => "Your password was changed.",

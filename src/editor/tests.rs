@@ -93,13 +93,44 @@ fn status(state: &str) -> AppStatus {
             requests: 1893,
         }),
         confinement: "full".into(),
+        confinement_missing: vec!["quota: none. Mount it so.".into()],
+        permissions: vec!["net: api.example.com".into()],
+        disk_limit: 1 << 30,
         confinement_note: "own uid, own files, no new privileges, bounded memory and processes".into(),
         public_code: false,
     }
 }
 
+fn permissions() -> PermissionsView {
+    let added = vec!["net: api.example.com".to_owned(), format!("net: {HOSTILE}")];
+    let approval = |deploy: Option<i64>| ApprovalView {
+        at: now() - 86_400_000,
+        who: "ada".into(),
+        revoked: deploy.is_none(),
+        deploy,
+        commit: deploy.map(|_| "3fa91c0d22".repeat(4)),
+        added: if deploy.is_some() { added.clone() } else { vec![] },
+    };
+    PermissionsView {
+        project: ProjectPath::parse("ada/guestbook").unwrap(),
+        server: vec!["net: none".into()],
+        live: added.clone(),
+        approved: added.clone(),
+        waiting: None,
+        history: vec![approval(Some(12)), approval(None)],
+    }
+}
+
 fn head(tab: &'static str) -> Head {
-    Head { tab, status: status("ready"), signed_in: true, may_edit: true, may_manage: true }
+    Head {
+        tab,
+        status: status("ready"),
+        signed_in: true,
+        may_edit: true,
+        may_manage: true,
+        may_approve: true,
+        waiting: None,
+    }
 }
 
 fn deploy(number: i64, state: &str, current: bool, message: &str, error: Option<&str>) -> DeployView {
@@ -235,6 +266,7 @@ fn pages_of_a_user() {
         version: version.map(str::to_owned),
         deployed: version.map(|_| now() - 5_000_000),
         failing,
+        waiting: state == "paused",
         data_bytes: 4_820_112,
     };
     let projects = vec![
@@ -319,6 +351,7 @@ fn pages_of_a_project() {
             Member { user: "ada".into(), role: "owner".into() },
             Member { user: "grace".into(), role: "owner".into() },
         ],
+        permissions: permissions(),
         host: "guestbook".into(),
         apps_host: "localhost:8080".into(),
         error: None,
@@ -326,6 +359,32 @@ fn pages_of_a_project() {
     check("settings", &settings);
     let html = settings.render().unwrap();
     assert!(html.contains("Remove grace") && !html.contains("Remove ada"), "all but the project's own owner");
+}
+
+#[test]
+fn a_waiting_deploy_offers_the_yes_to_owners_only() {
+    let page = |may_approve| {
+        let waiting = Waiting {
+            deploy: 13,
+            commit: "3fa91c0d22".repeat(4),
+            message: "Call an API".into(),
+            who: "bob".into(),
+            why: "push".into(),
+            more: vec!["net: api.example.com".into(), format!("net: {HOSTILE}")],
+        };
+        let head = Head { waiting: Some(waiting), may_approve, ..head("deploys") };
+        let mut deploys = deploys();
+        deploys[0].state = "waiting".into();
+        let page = Deploys { shell: shell("Deploys", true), head, deploys };
+        check("waiting", &page);
+        page.render().unwrap()
+    };
+    let owner = page(true);
+    assert!(owner.contains("Approve and deploy") && owner.contains("name=\"deploy\" value=\"13\""));
+    assert!(owner.contains("<code>net: api.example.com</code>"));
+    assert!(!owner.contains("SyntaxError"), "what it asks for is its error");
+    let other = page(false);
+    assert!(!other.contains("/approve\"") && other.contains("steady approve ada/guestbook"));
 }
 
 #[test]

@@ -28,6 +28,16 @@ impl Repo {
         self.ref_target(&format!("refs/steady/drafts/{user}"))
     }
 
+    /// Every draft: its ref and commit.
+    pub fn drafts(&self) -> Result<Vec<(String, Oid)>> {
+        let found = self.git.references_glob("refs/steady/drafts/*").internal("while listing drafts")?;
+        let drafts = found.filter_map(|draft| {
+            let draft = draft.ok()?;
+            Some((draft.name().ok()?.to_owned(), draft.target()?))
+        });
+        Ok(drafts.collect())
+    }
+
     pub(super) fn ref_target(&self, name: &str) -> Result<Option<Oid>> {
         if !ref_name::valid(name) {
             return Ok(None);

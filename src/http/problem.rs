@@ -16,7 +16,7 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::Unauthorized => StatusCode::UNAUTHORIZED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
-        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Conflict | Kind::Unapproved => StatusCode::CONFLICT,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::TooMany => StatusCode::TOO_MANY_REQUESTS,
         Kind::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -194,6 +194,7 @@ pub fn word(kind: Kind) -> &'static str {
         Kind::TooMany => "too_many",
         Kind::Busy => "busy",
         Kind::TimedOut => "timed_out",
+        Kind::Unapproved => "unapproved",
         Kind::App => "app",
         Kind::Internal => "internal",
     }

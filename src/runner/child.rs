@@ -144,11 +144,12 @@ fn said(ending: &Ending, ready: bool) -> String {
 async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> Ending {
     let shared = app.shared();
     let fail = |text: String| Ending { success: false, text };
-    let clock = Clock::stopwatch();
     let _home = match home::ready(shared, spec, logs).await {
         Ok(ready) => ready,
         Err(why) => return fail(format!("could not start: {why}")),
     };
+    // The time to start does not count moving a large home into its image, once.
+    let clock = Clock::stopwatch();
     let name = format!("{}-{}", spec.key.0, crate::base::secret::random_token(4));
     let group = match shared.cgroups.create(&name, &spec.limits) {
         Ok(group) => group,
@@ -299,7 +300,9 @@ async fn connect_outside(
 ) -> std::result::Result<Option<Session>, String> {
     let shared = app.shared();
     let failed = |what: &dyn std::fmt::Display| format!("its outbound connections: {what}");
-    let Some(doors) = doors::open(wire, shared.base.has_root()).map_err(|e| failed(&e))? else { return Ok(None) };
+    let Some(doors) = doors::open(wire, shared.base.own_folder(&spec.home)).map_err(|e| failed(&e))? else {
+        return Ok(None);
+    };
     let subject = Subject {
         key: spec.key.clone(),
         net: spec.net.clone(),

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::io::Errno;
 use rustix::net::{SocketType, sockopt};
 
 use super::egress::{Attempt, Attempts, Doors, Later, Namespace, Ranges};
@@ -14,7 +16,9 @@ use super::wire::Wire;
 
 /// What of a child the engine needs; `None` when the child ended before it had them.
 /// Inside the runtime.
-pub fn open(wire: &Wire, has_network: bool) -> io::Result<Option<Doors>> {
+/// `folder`: for one without a network of its own, where its unix sockets may be.
+pub fn open(wire: &Wire, folder: Option<&Path>) -> io::Result<Option<Doors>> {
+    let has_network = folder.is_none();
     let (sockets, watch) = wire.take_doors();
     let Some(watch) = watch else { return Ok(None) };
     let (mut dns_udp, mut dns_tcp) = (Vec::new(), Vec::new());
@@ -32,7 +36,11 @@ pub fn open(wire: &Wire, has_network: bool) -> io::Result<Option<Doors>> {
     }
     let v6 = dns_udp.iter().any(|socket| socket.local_addr().is_ok_and(|at| at.is_ipv6()));
     let ranges = if v6 { Ranges::JAIL } else { Ranges { v6: None, ..Ranges::JAIL } };
-    let attempts = Arc::new(Connects { listener: Listener::new(watch)?, has_network, waiting: Mutex::default() });
+    let attempts = Arc::new(Connects {
+        listener: Listener::new(watch)?,
+        folder: folder.map(Path::to_owned),
+        waiting: Mutex::default(),
+    });
     let namespace = has_network.then(|| Arc::new(Inside(wire.clone())) as Arc<dyn Namespace>);
     Ok(Some(Doors { attempts, dns_udp, dns_tcp, namespace, ranges }))
 }
@@ -40,7 +48,8 @@ pub fn open(wire: &Wire, has_network: bool) -> io::Result<Option<Doors>> {
 /// The child's waiting connects.
 struct Connects {
     listener: Listener,
-    has_network: bool,
+    /// Without a network of its own: the one folder whose unix sockets it may reach.
+    folder: Option<PathBuf>,
     waiting: Mutex<HashMap<u64, Call>>,
 }
 
@@ -54,7 +63,14 @@ impl Attempts for Connects {
     fn next(&self) -> Later<'_, Option<Attempt>> {
         Box::pin(async move {
             loop {
-                let call = self.listener.next().await.ok()??;
+                let call = match self.listener.next().await {
+                    Ok(call) => call?,
+                    Err(error) => {
+                        // Else every connect of the app would hang until it is stopped, and nobody knew why.
+                        tracing::error!(%error, "an app's connects cannot be heard any more");
+                        return None;
+                    }
+                };
                 match call.to {
                     To::Ip(to) => {
                         let attempt = Attempt { id: call.id, to, datagram: call.datagram };
@@ -63,8 +79,12 @@ impl Attempts for Connects {
                     }
                     // In a network and a file system of its own it finds nobody but itself. Elsewhere what is
                     // looked at here may be another thing by the time the kernel looks.
-                    _ if self.has_network => drop(self.listener.go_on(call)),
-                    _ => drop(self.listener.refuse(call, rustix::io::Errno::ACCESS.raw_os_error())),
+                    _ if self.folder.is_none() => drop(self.listener.go_on(call)),
+                    To::Unix(_) => {
+                        drop(self.listener.reach_unix(call, self.folder.as_deref().unwrap_or(Path::new(""))))
+                    }
+                    To::Nowhere => drop(self.listener.forget(call)),
+                    To::Other(_) => drop(self.listener.refuse(call, Errno::ACCESS.raw_os_error())),
                 }
             }
         })
@@ -73,10 +93,10 @@ impl Attempts for Connects {
     fn go_on(&self, id: u64) {
         let Some(call) = self.take(id) else { return };
         // A caller that died meanwhile is told nothing.
-        let _ = if self.has_network {
+        let _ = if self.folder.is_none() {
             self.listener.go_on(call)
         } else {
-            self.listener.refuse(call, rustix::io::Errno::ACCESS.raw_os_error())
+            self.listener.refuse(call, Errno::ACCESS.raw_os_error())
         };
     }
 

@@ -80,7 +80,8 @@ async fn connect_outside(
     spec: &JobSpec,
     lines: Arc<Mutex<Tail>>,
 ) -> Result<Option<Session>> {
-    let doors = doors::open(wire, common.base.has_root()).internal("while opening a job's outbound connections")?;
+    let doors =
+        doors::open(wire, common.base.own_folder(&spec.cwd)).internal("while opening a job's outbound connections")?;
     let Some(doors) = doors else { return Ok(None) };
     let subject = Subject {
         key: AppKey("job".into()),

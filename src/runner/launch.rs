@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::sandbox::cgroup::Group;
 use super::sandbox::landlock::Walls;
+use super::sandbox::seccomp::RESOLVE_OVER_TCP;
 use super::sandbox::tier::Tier;
 use super::sandbox::zygote::{ROOTLESS_UID, Setup};
 use super::sandbox::{self, Bind, JailSpec, Root, elf};
@@ -69,6 +70,11 @@ impl Base {
     /// Whether children have a root of their own.
     pub fn has_root(&self) -> bool {
         self.tier != Tier::ProcessOnly
+    }
+
+    /// For a child without a root: the one folder where it may connect to unix sockets.
+    pub fn own_folder<'a>(&self, folder: &'a Path) -> Option<&'a Path> {
+        (!self.has_root()).then_some(folder)
     }
 
     /// Who a child's writable folders belong to on disk; `None` where that is the server's own user.
@@ -176,6 +182,10 @@ impl Base {
         default(env, "TMPDIR", "/tmp");
         default(env, "LANG", "C.UTF-8");
         set(env, "STEADY_INSTANCE", options.instance.clone());
+        if !self.has_root() {
+            let (name, value) = RESOLVE_OVER_TCP;
+            set(env, name, value.to_owned());
+        }
     }
 
     fn assemble(

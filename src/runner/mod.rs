@@ -375,9 +375,9 @@ impl Runner {
     pub fn disk(&self) -> &sandbox::disk::Disk {
         &self.0.common().disk
     }
-    /// `full`, `uid`, `process-only`: what confinement is active here, in one word and one sentence.
-    pub fn confinement(&self) -> (&'static str, String) {
-        sandbox::probe::describe(self.0.common().base.has_root(), &self.0.common().cgroups)
+    /// What confinement is active here.
+    pub fn confinement(&self) -> sandbox::tier::Confinement {
+        self.0.confinement()
     }
     /// Stops every child; for shutdown. Nothing starts afterwards.
     pub async fn stop_all(&self) {

@@ -9,11 +9,11 @@ use super::egress::Egress;
 use super::launch::Base;
 use super::logs::Logs;
 use super::sandbox::cgroup::Cgroups;
-use super::sandbox::tier::Tier;
+use super::sandbox::tier::{Confinement, Tier};
 use super::sandbox::{disk, probe};
 use super::zygote::Zygote;
 use super::{AppKey, LaunchSpec, Options, sweep};
-use crate::base::{Clock, Error, Result, ResultExt as _, Tasks};
+use crate::base::{Clock, Error, Kind, Result, ResultExt as _, Tasks};
 
 pub struct Table {
     common: Arc<Common>,
@@ -43,6 +43,18 @@ impl Table {
         let counter = AtomicU64::new(0);
         let common = Common { options, clock, tasks, cgroups, disk, zygote, egress, base, weaker, counter };
         Ok(Self { common: Arc::new(common), known: Mutex::default() })
+    }
+
+    /// For people: how strong the walls are here.
+    pub fn confinement(&self) -> Confinement {
+        let common = &self.common;
+        probe::confinement(&probe::Found {
+            tier: Some(common.base.tier),
+            weaker: &common.weaker,
+            maps_owners: common.base.mapped,
+            cgroups: &common.cgroups,
+            disk: Some(&common.disk),
+        })
     }
 
     pub fn common(&self) -> &Arc<Common> {
@@ -110,8 +122,9 @@ fn strongest(options: &Options, tasks: &Tasks) -> Result<(Base, Zygote, Vec<(Tie
             Err(why) => weaker.push((tier, why.to_string())),
         }
     }
-    let why: Vec<String> = weaker.iter().map(|(tier, why)| format!("{}: {why}", tier.name())).collect();
-    Err(Error::internal("no child process can be confined here").because(why.join("; ")))
+    let why: Vec<String> = weaker.iter().map(|(tier, why)| format!("  {}: {why}", tier.name())).collect();
+    let what = format!("this machine cannot confine programs, so no app may run here. Missing:\n{}", why.join("\n"));
+    Err(Error::new(Kind::Conflict, what).hint("`steady doctor` says what to do about each."))
 }
 
 /// Takes an app out of the table again when dropped, unless kept.

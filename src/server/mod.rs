@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use crate::accounts::{self, Accounts};
+use crate::apps::ask::Terms;
 use crate::apps::{self, Apps};
 use crate::base::fs::write_atomic;
 use crate::base::secret::sha256_hex;
@@ -18,6 +19,8 @@ use crate::config::Config;
 use crate::git::{self, Repos};
 use crate::http::host::Domains;
 use crate::proxy::{self, Proxy, Routes};
+use crate::runner::egress::Reach;
+use crate::runner::sandbox::tier::Confinement;
 use crate::runner::{self, Limits, Runner};
 use crate::store::Store;
 use crate::store::seal::Key;
@@ -26,6 +29,8 @@ use crate::{api, editor};
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const DAY_MS: i64 = 24 * 3600 * 1000;
 const SESSION_DAYS: i64 = 30;
+/// The value of `sandbox` that accepts walls which do not keep strangers apart.
+const SINGLE_TENANT: &str = "single-tenant";
 
 /// Built and bound, not yet serving: its address is known.
 pub struct Server {
@@ -67,7 +72,6 @@ impl Server {
         let apps_host = with_port(&config.domain, &config.scheme, address.port());
         let editor_url = format!("{}://{editor_host}", config.scheme);
         let domains = Domains { apps: config.domain.clone(), editor: editor_domain };
-        let limits = limits(&config);
         let root = rustix::process::geteuid().is_root();
 
         let accounts = Accounts::new(
@@ -88,6 +92,10 @@ impl Server {
             },
         );
         let runner = Runner::start(runner_options(&config, &dir, bun)?, clock.clone(), tasks.clone())?;
+        if let Err(refused) = runner.confinement().may_serve(config.sandbox == SINGLE_TENANT) {
+            runner.stop_all().await;
+            return Err(refused);
+        }
         let routes = Routes::default();
         let apps = Apps::new(apps::Parts {
             store,
@@ -102,7 +110,7 @@ impl Server {
                 editor_url: editor_url.clone(),
                 scheme: config.scheme.clone(),
                 apps_host: apps_host.clone(),
-                limits,
+                terms: terms(&config),
                 idle: Duration::from_secs(config.idle_seconds),
                 uid_base: root.then_some(config.uid_base),
             },
@@ -144,9 +152,14 @@ impl Server {
         Ok(token.map(|token| format!("{}/setup/{}", self.editor_url, token.expose())))
     }
 
-    /// What confinement apps get here: one word, one sentence.
-    pub fn confinement(&self) -> (&'static str, String) {
+    /// What confinement apps get here.
+    pub fn confinement(&self) -> Confinement {
         self.runner.confinement()
+    }
+
+    /// The owner wrote that all code here is their own.
+    pub fn single_tenant(&self) -> bool {
+        self.config.sandbox == SINGLE_TENANT
     }
 
     pub fn data(&self) -> &std::path::Path {
@@ -212,14 +225,30 @@ fn with_port(domain: &str, scheme: &str, port: u16) -> String {
     if scheme == "https" || port == 80 { domain.to_owned() } else { format!("{domain}:{port}") }
 }
 
-fn limits(config: &Config) -> Limits {
-    Limits {
+/// What every app has, and the most that can be approved: never less than that.
+fn terms(config: &Config) -> Terms {
+    const ROOM: u64 = 4;
+    let limits = Limits {
         memory_bytes: config.memory_mb << 20,
         pids: config.pids,
         cpu_percent: config.cpu_percent,
         log_bytes: config.log_mb << 20,
+        disk_bytes: config.disk_mb << 20,
         ..Limits::default()
-    }
+    };
+    let most = Limits {
+        memory_bytes: limits.memory_bytes.max(config.max_memory_mb << 20),
+        cpu_percent: limits.cpu_percent.max(config.max_cpu_percent),
+        disk_bytes: limits.disk_bytes.max(config.max_disk_mb << 20),
+        pids: limits.pids * ROOM,
+        files: limits.files * ROOM,
+        tmp_bytes: limits.tmp_bytes * ROOM,
+        open_files: limits.open_files * ROOM,
+        connections: limits.connections * ROOM,
+        ..limits
+    };
+    let net = if config.default_net == "public" { Reach::Public } else { Reach::None };
+    Terms { net, limits, most }
 }
 
 fn runner_options(config: &Config, dir: &DataDir, bun: PathBuf) -> Result<runner::Options> {

@@ -39,6 +39,10 @@ pub struct DeployRow {
     pub stages: String,
     pub started: Millis,
     pub finished: Option<Millis>,
+    /// It stopped because it asks for more than was approved.
+    pub stopped: bool,
+    /// Of such: an owner's yes still lets it go on.
+    pub waits: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -118,7 +122,8 @@ pub fn versions_on_disk(db: &Connection, app: i64) -> Result<Vec<VersionRow>> {
 
 const DEPLOY: &str =
     "SELECT d.id, d.app_id, d.number, d.version_id, v.number, d.commit_id, d.env_version, d.who, d.why,
-     d.message, d.state, d.moves_main, d.error, d.stages, d.started, d.finished
+     d.message, d.state, d.moves_main, d.error, d.stages, d.started, d.finished, d.waits IS NOT NULL,
+     coalesce(d.waits, '') <> ''
      FROM deploys d LEFT JOIN versions v ON v.id = d.version_id";
 
 fn deploy_row(row: &Row<'_>) -> rusqlite::Result<DeployRow> {
@@ -139,6 +144,8 @@ fn deploy_row(row: &Row<'_>) -> rusqlite::Result<DeployRow> {
         stages: row.get(13)?,
         started: row.get(14)?,
         finished: row.get(15)?,
+        stopped: row.get(16)?,
+        waits: row.get(17)?,
     })
 }
 

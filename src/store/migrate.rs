@@ -15,7 +15,11 @@ use crate::base::{Clock, DataDir, Error, Kind, Result, ResultExt as _};
 
 /// In order; the number of the last one applied is the file's `PRAGMA user_version`. One that was ever
 /// released is never edited again.
-const MIGRATIONS: &[&str] = &[include_str!("sql/0001_accounts.sql"), include_str!("sql/0002_projects.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("sql/0001_accounts.sql"),
+    include_str!("sql/0002_projects.sql"),
+    include_str!("sql/0003_approvals.sql"),
+];
 
 /// How many copies stay in `backups/`.
 const COPIES_KEPT: usize = 5;

@@ -1,4 +1,5 @@
 //! Steady's own SQLite database: one writer, many readers. All of Steady's SQL is in this folder.
+pub mod approvals;
 pub mod apps;
 pub mod deploys;
 pub mod drafts;

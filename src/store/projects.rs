@@ -139,6 +139,7 @@ pub fn purge(db: &Connection, id: i64) -> Result<()> {
     for sql in [
         "DELETE FROM env_sets WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
         "DELETE FROM hosts WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
+        "DELETE FROM approvals WHERE project_id = ?1",
         "DELETE FROM deploys WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
         "DELETE FROM versions WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
         "DELETE FROM drafts WHERE project_id = ?1",

@@ -2,6 +2,7 @@
 // `node tests/browser/main.mjs` walks all of them, `node tests/browser/main.mjs merge files` these.
 import { rmSync } from "node:fs";
 import { OUT, Steady, check, launch, summary } from "./lib.mjs";
+import { approve } from "./approve.mjs";
 import { desktop } from "./desktop.mjs";
 import { files } from "./files.mjs";
 import { guest } from "./guest.mjs";
@@ -14,7 +15,7 @@ import { project } from "./project.mjs";
 import { trouble } from "./trouble.mjs";
 
 // `desktop` makes the owner in front of the camera, so it goes first.
-const JOURNEYS = { desktop, phone, files, merge, trouble, project, people, offline, guest, looks };
+const JOURNEYS = { desktop, phone, files, merge, trouble, project, approve, people, offline, guest, looks };
 
 rmSync(OUT, { recursive: true, force: true });
 const asked = process.argv.slice(2);

@@ -33,6 +33,8 @@ const PAGES: &[(&str, &str)] = &[
     ("POST", "/run"),
     ("POST", "/deploy"),
     ("POST", "/rollback"),
+    ("POST", "/approve"),
+    ("POST", "/settings/revoke"),
 ];
 const API: &[(&str, &str)] = &[
     ("GET", ""),
@@ -42,6 +44,9 @@ const API: &[(&str, &str)] = &[
     ("GET", "/deploys"),
     ("POST", "/deploys"),
     ("POST", "/rollback"),
+    ("GET", "/permissions"),
+    ("DELETE", "/permissions"),
+    ("POST", "/approve"),
     ("GET", "/logs"),
     ("GET", "/logs?follow=1"),
     ("GET", "/requests"),
@@ -63,6 +68,7 @@ fn body(path: &str) -> serde_json::Value {
         "/env" => json!({ "set": { "X": "1" } }),
         "/files" => json!({ "on": "", "changes": [{ "op": "remove", "path": "index.ts" }] }),
         "/draft/update" => json!({ "how": "discard" }),
+        "/approve" => json!({ "deploy": 1 }),
         _ if path.starts_with("/members") => json!({ "role": "owner" }),
         _ => json!({}),
     }
@@ -76,6 +82,7 @@ fn form(path: &str) -> &'static str {
         "/settings/members" => "user=eve&role=owner",
         "/settings/delete" => "confirm=mine",
         "/pause" => "pause=1",
+        "/approve" => "deploy=1",
         _ => "x=1",
     }
 }

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod approve;
 mod attacks_code;
 mod attacks_people;
 mod attacks_races;
@@ -11,6 +12,7 @@ mod cli;
 mod crash;
 mod curl;
 mod data;
+mod disk;
 mod doors;
 mod git;
 mod serve;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 use serde_json::Value;
-use steady::base::Progress;
+use steady::base::{Progress, Secret};
+use steady::runner::egress::HostRule;
 use steady::runner::{Entry, JobSpec, LaunchSpec, Limits};
 
 use super::runner_world::{World, write};
@@ -68,6 +69,7 @@ impl Place {
         let mut spec = world.app(name, &[("index.ts", "")]);
         copy(&source(name), &spec.code);
         write(&spec.code.join("index.ts"), include_str!("index.ts"));
+        write(&spec.code.join("job.ts"), include_str!("job.ts"));
         if spec.code.join("bun.lock").exists() {
             install(&world.options.bun, &spec.code)?;
         }
@@ -99,21 +101,35 @@ impl Place {
 
     /// Runs `bun run --bun SCRIPT` of the project in the build jail; the folder it worked in.
     pub fn build(&self, name: &'static str, script: &str) -> Result<PathBuf, Failed> {
+        let code = self.app(name)?.code;
+        self.job(name, &["bun", "run", "--bun", script], vec![], &[])?;
+        Ok(code)
+    }
+
+    /// Runs a command in the project's folder, with these hosts of the owner's; the last lines it wrote.
+    pub fn job(
+        &self,
+        name: &'static str,
+        command: &[&str],
+        env: Vec<(String, Secret<String>)>,
+        hosts: &[String],
+    ) -> Result<Vec<String>, Failed> {
         let spec = self.app(name)?;
+        let hosts = hosts.iter().map(|host| HostRule::parse(host));
         let job = JobSpec {
-            command: ["bun", "run", "--bun", script].map(str::to_owned).to_vec(),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
             cwd: spec.code.clone(),
             writable: vec![spec.code.clone()],
             readable: vec![],
-            env: vec![],
+            env,
             limits: Limits { memory_bytes: 2 << 30, ..Limits::default() },
             uid_offset: spec.uid_offset,
             timeout: Duration::from_secs(180),
-            hosts: vec![],
+            hosts: hosts.collect::<Result<_, String>>()?,
         };
         let report = self.0.runtime.block_on(self.0.world.runner.job(job, &Progress::silent()))?;
         if report.success {
-            Ok(spec.code)
+            Ok(report.tail)
         } else {
             Err(format!("{}\n{}", report.ending, report.tail.join("\n")).into())
         }

@@ -9,7 +9,7 @@ use super::support::*;
 
 /// True, with a word why, where there is no root to build with.
 fn no_root(world: &World) -> bool {
-    let without = world.runner.confinement().0 == "process-only";
+    let without = world.runner.confinement().name() == "process-only";
     if without {
         eprintln!("skipped: this test needs root");
     }
@@ -58,7 +58,7 @@ async fn it_sees_only_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_and_processes_are_bounded() {
     let world = World::new();
-    if world.runner.confinement().1.contains("not enforced") {
+    if world.runner.confinement().summary.contains("not enforced") {
         return eprintln!("skipped: this machine gives no cgroups");
     }
     let eats =

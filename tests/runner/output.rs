@@ -39,7 +39,7 @@ async fn writing_into_the_code_is_refused_with_advice() {
     let app = world.app("writes", &[("index.ts", code)]);
     world.runner.register(app.clone());
     world.get(&app, "/").await;
-    if world.runner.confinement().0 == "process-only" {
+    if world.runner.confinement().name() == "process-only" {
         return eprintln!("needs root: the code folder is only read-only in a built root");
     }
     world.logged(&app, "the code folder is read-only").await;

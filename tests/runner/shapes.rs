@@ -134,7 +134,7 @@ async fn events_stream_and_websockets_talk() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_listens_by_itself_is_reached_in_its_own_network() {
     let world = World::new();
-    if world.runner.confinement().0 == "process-only" {
+    if world.runner.confinement().name() == "process-only" {
         return eprintln!("no network of its own here: only the wrapper's socket is served");
     }
     // A grandchild that the wrapper does not reach: as a program that is not Bun would be.

@@ -7,6 +7,7 @@ import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
 import { EditorState, type Extension, type Range } from "@codemirror/state";
 import { Decoration, EditorView, crosshairCursor, drawSelection, dropCursor, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers, rectangularSelection } from "@codemirror/view";
 import { highlighting, language } from "./languages";
+import { completeManifest } from "./schema";
 
 const theme = EditorView.theme({
   "&": { height: "100%", color: "var(--ink)", backgroundColor: "transparent", fontSize: "var(--code)" },
@@ -81,7 +82,7 @@ export class Code {
       lineNumbers(), highlightActiveLineGutter(), highlightSpecialChars(), history(), foldGutter(), drawSelection(), dropCursor(),
       EditorState.allowMultipleSelections.of(true), indentOnInput(), bracketMatching(), closeBrackets(), rectangularSelection(),
       crosshairCursor(), highlightActiveLine(), highlightSelectionMatches(), lintGutter(), autocompletion(),
-      EditorState.languageData.of(() => [{ autocomplete: completeAnyWord }]),
+      EditorState.languageData.of(() => [{ autocomplete: this.current === "steady.json" ? completeManifest : completeAnyWord }]),
       highlighting, theme, overSelection, conflicts, EditorState.tabSize.of(2), EditorState.readOnly.of(!writable),
       keymap.of([...closeBracketsKeymap, ...defaultKeymap.filter((b) => b.key !== "Mod-Enter"), ...searchKeymap, ...historyKeymap, ...foldKeymap, ...completionKeymap, ...lintKeymap, indentWithTab]),
       EditorView.updateListener.of((update) => {

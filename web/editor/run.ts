@@ -91,6 +91,7 @@ export class Runs {
       // A failed start brings the app's last lines along; a word of advice is one line.
       if (hint?.includes("\n") || hint?.includes("/app/")) this.logs.explain(hint);
       else if (hint) this.logs.say("steady", hint);
+      if (e instanceof Refused && e.problem.kind === "unapproved") banner("deployed", "An owner has to approve what this asks for.", [["Look and approve", () => location.assign(`${this.base}/deploys`)]]);
       this.logs.show("run");
       showPane("logs");
       const waiting = $("stage").querySelector('[aria-busy="true"]');

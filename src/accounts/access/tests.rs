@@ -5,6 +5,7 @@ use crate::base::UserName;
 use crate::store::users::User;
 
 const PROJECT: i64 = 7;
+/// Approving is asked for by itself, below.
 const ACTIONS: [Action; 5] = [Action::View, Action::Inspect, Action::Edit, Action::Deploy, Action::Manage];
 
 fn actor(admin: bool, via: Via) -> Actor {
@@ -159,4 +160,27 @@ proptest! {
         let seen = outcome(Some(&by_token(admin, &scopes, bound)), role, public_code);
         prop_assert!(seen == "-----" || seen.starts_with('+'), "{seen}");
     }
+}
+
+#[test]
+fn only_owners_in_their_own_name_approve() {
+    use Role::*;
+    let standing = |role| Standing { project: PROJECT, role, public_code: true };
+    let may = |actor: Option<&Actor>, role| check(actor, standing(role), Action::Approve).is_ok();
+    let full = by_token(false, &[Scope::Admin], Some(PROJECT));
+    for owner in [session(false), actor(false, Via::Local), full] {
+        assert!(may(Some(&owner), Owner));
+        assert!(![Nobody, Viewer, Deployer].into_iter().any(|role| may(Some(&owner), role)));
+    }
+    assert!(may(Some(&session(true)), Nobody), "admins may do anything");
+    assert!(!may(None, Nobody));
+    for scopes in [&[][..], &[Scope::Read], &[Scope::Write]] {
+        assert!(!may(Some(&by_token(false, scopes, None)), Owner), "{scopes:?}");
+    }
+    let mut guest = session(false);
+    guest.user.guest = true;
+    let refused = check(Some(&guest), standing(Owner), Action::Approve).expect_err("a guest");
+    assert_eq!(refused.kind, Kind::Forbidden);
+    assert!(refused.public.contains("guests"), "{}", refused.public);
+    assert!(check(Some(&guest), standing(Owner), Action::Manage).is_ok(), "all else is theirs");
 }

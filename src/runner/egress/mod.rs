@@ -6,8 +6,6 @@
 //! outside, checked, and connected to ([`connect`]).
 pub mod address;
 pub mod broker;
-#[cfg(test)]
-mod broker_tests;
 pub mod connect;
 pub mod dns;
 pub mod doors;
@@ -21,6 +19,8 @@ mod replace;
 pub mod rule;
 mod site;
 mod stub;
+#[cfg(test)]
+mod tests;
 mod trap;
 mod udp;
 mod usage;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::doors::Attempt;
 use super::site::Site;
 
 impl Site {
@@ -27,8 +28,14 @@ impl Site {
         });
     }
 
-    pub fn replace_dns(&self, stub: SocketAddr, attempt: u64) {
+    pub fn replace_dns(&self, stub: SocketAddr, attempt: Attempt) {
         let socket = || {
+            if !attempt.datagram {
+                // The stub listens on our own loopback: this does not wait.
+                let socket = std::net::TcpStream::connect(stub)?;
+                socket.set_nonblocking(true)?;
+                return Ok(OwnedFd::from(socket));
+            }
             let any = if stub.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
             let socket = std::net::UdpSocket::bind(any)?;
             socket.connect(stub)?;
@@ -36,10 +43,10 @@ impl Site {
             Ok::<_, io::Error>(OwnedFd::from(socket))
         };
         match socket() {
-            Ok(socket) => self.attempts.replace(attempt, socket),
+            Ok(socket) => self.attempts.replace(attempt.id, socket),
             Err(error) => {
                 tracing::warn!("cannot make a DNS socket for an app: {error}");
-                self.attempts.refuse(attempt, Errno::CONNREFUSED.raw_os_error());
+                self.attempts.refuse(attempt.id, Errno::CONNREFUSED.raw_os_error());
             }
         }
     }

@@ -112,7 +112,7 @@ impl Site {
             Verdict::GoOn => self.attempts.go_on(attempt.id),
             Verdict::Through(at) if self.namespace.is_some() => self.open_trap(at, attempt.id),
             Verdict::Through(at) => self.replace(at, attempt.id),
-            Verdict::Dns(at) => self.replace_dns(at, attempt.id),
+            Verdict::Dns(at) => self.replace_dns(at, attempt),
             Verdict::Refuse(errno) => self.attempts.refuse(attempt.id, errno.raw_os_error()),
         }
     }
@@ -120,6 +120,10 @@ impl Site {
     fn judge(&self, at: SocketAddr) -> Verdict {
         if at.port() == 0 {
             return Verdict::Refuse(Errno::CONNREFUSED);
+        }
+        // Without a network of its own it was told to ask the host's name servers, and to do so by TCP.
+        if let (None, Some(dns), 53) = (&self.namespace, self.dns, at.port()) {
+            return Verdict::Dns(dns);
         }
         match self.grant(at, Transport::Tcp) {
             Ok(_) => Verdict::Through(at),

@@ -22,6 +22,7 @@ mod netns;
 pub mod notify;
 pub mod probe;
 pub mod seccomp;
+pub mod serving;
 pub mod tier;
 pub mod wire;
 pub mod zygote;

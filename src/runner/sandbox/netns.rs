@@ -42,6 +42,8 @@ fn socket(at: SocketAddr, kind: SocketType) -> io::Result<OwnedFd> {
     let fd = socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
     if at.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, true)?;
+        // Unlike IPv4, IPv6 does not let a socket have an address that is only a local route.
+        sockopt::set_ipv6_freebind(&fd, true)?;
     }
     Ok(fd)
 }

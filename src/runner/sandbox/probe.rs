@@ -1,20 +1,42 @@
 //! What this kernel and container allow, found out once at start.
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use super::cgroup::Cgroups;
-use super::tier::Tier;
+use super::disk::Disk;
+use super::landlock;
+use super::tier::{Check, Confinement, Tier};
+use super::wire::{self, Told};
+use super::zygote::Setup;
+
+/// What the checks are made from.
+pub struct Found<'a> {
+    pub tier: Option<Tier>,
+    /// Stronger tiers that were tried, and the step that failed.
+    pub weaker: &'a [(Tier, String)],
+    pub maps_owners: bool,
+    pub cgroups: &'a Cgroups,
+    pub disk: Option<&'a Disk>,
+}
 
 /// The tiers worth trying, strongest first, none above `most`.
 pub fn candidates(most: Option<Tier>) -> Vec<Tier> {
-    let strongest = if can_build_root() { Tier::Full } else { Tier::Rootless };
+    let root = nix::unistd::geteuid().is_root();
     let all = [Tier::Full, Tier::Rootless, Tier::ProcessOnly];
     // Root in a user namespace of its own would run apps as the host's root.
-    let fits = |tier: &Tier| *tier >= strongest && most.is_none_or(|most| *tier >= most);
-    all.into_iter().filter(fits).filter(|t| *t != Tier::Rootless || !nix::unistd::geteuid().is_root()).collect()
+    let fits = |tier: &Tier| match tier {
+        Tier::Full => can_build_root(),
+        Tier::Rootless => !root,
+        Tier::ProcessOnly => true,
+    };
+    all.into_iter().filter(fits).filter(|tier| most.is_none_or(|most| *tier >= most)).collect()
 }
 
 /// Whether a root can be built and users changed: root with the capabilities for it.
 pub fn can_build_root() -> bool {
-    // chown, setgid, setuid, setpcap, sys_chroot, sys_admin
-    const NEEDED: u64 = 1 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 18 | 1 << 21;
+    // chown, dac_override, kill, setgid, setuid, setpcap, net_admin, sys_chroot, sys_ptrace, sys_admin
+    const NEEDED: u64 = 1 | 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 12 | 1 << 18 | 1 << 19 | 1 << 21;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status
         .lines()
@@ -24,17 +46,129 @@ pub fn can_build_root() -> bool {
     nix::unistd::geteuid().is_root() && effective & NEEDED == NEEDED
 }
 
-/// One word and one sentence for the people who run this server.
-pub fn describe(root: bool, cgroups: &Cgroups) -> (&'static str, String) {
-    let limits = match cgroups {
-        Cgroups::None { why } => format!("memory and process limits are not enforced ({why})"),
-        Cgroups::V1 { .. } => "memory, process and processor limits by cgroup v1".to_owned(),
-        Cgroups::V2 { .. } => "memory, process and processor limits by cgroup v2".to_owned(),
+/// For people: the tier, and each feature with what to do where it is missing.
+pub fn confinement(found: &Found<'_>) -> Confinement {
+    let check = |name, ok: bool, found: String, fix: &str| Check {
+        name,
+        ok,
+        found,
+        fix: if ok { String::new() } else { fix.to_owned() },
     };
-    if root {
-        let what = "each app has a user id and a file system of its own";
-        return ("uid", format!("{what}; {limits}; network and system calls are shared with the server"));
+    let tier = found.tier;
+    let why = |tier: Tier| found.weaker.iter().find(|(t, _)| *t == tier).map(|(_, why)| why.clone());
+    let mut checks = vec![check(
+        "root",
+        tier == Some(Tier::Full),
+        match (why(Tier::Full), can_build_root()) {
+            (Some(why), _) => why,
+            (None, true) => "root with its capabilities".into(),
+            (None, false) => "no root, or without its capabilities".into(),
+        },
+        "Start Steady as root, or by the systemd unit in docs/systemd.md; in a container, give it CAP_SYS_ADMIN and no seccomp profile.",
+    )];
+    if tier != Some(Tier::Full) {
+        let found = why(Tier::Rootless).unwrap_or_else(|| match tier {
+            Some(Tier::Rootless) => "allowed".into(),
+            _ => "not tried: root needs none".into(),
+        });
+        let fix = "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1; with AppArmor a profile), or start Steady as root.";
+        checks.push(check("user namespaces", tier == Some(Tier::Rootless), found, fix));
     }
-    let what = "apps run as the server's own user and can read what it can: run only code you trust";
-    ("process-only", format!("{what}; {limits}"))
+    let abi = landlock::best_abi();
+    let shown = if abi == 0 { "none".into() } else { format!("ABI {abi}") };
+    let fix = "Use Linux 6.7 or newer with Landlock switched on (boot with lsm=landlock,…).";
+    checks.push(check("landlock", abi >= 4 || (abi > 0 && tier == Some(Tier::Full)), shown, fix));
+    if let Some(why) = why(Tier::ProcessOnly) {
+        let fix = "Use a kernel with seccomp filters and user notification (Linux 5.9 or newer).";
+        checks.push(check("seccomp", false, why, fix));
+    } else {
+        checks.push(check("seccomp", true, "filters, with connections watched".into(), ""));
+    }
+    if tier == Some(Tier::Full) {
+        let shown = if found.maps_owners { "yes" } else { "no: files belong to each app's own uid instead" };
+        checks.push(check(
+            "idmapped mounts",
+            found.maps_owners,
+            shown.into(),
+            "Keep the data folder on ext4, xfs or btrfs.",
+        ));
+        let there = Path::new("/proc/sys/vm/memfd_noexec").exists();
+        let shown =
+            if there { "programs in memory are forbidden" } else { "this kernel lets programs run from memory" };
+        checks.push(check("memfd_noexec", there, shown.into(), "Use Linux 6.3 or newer."));
+    }
+    checks.extend(found.cgroups.checks());
+    checks.extend(found.disk.map(Disk::checks).unwrap_or_default());
+    Confinement { tier, summary: summary(found), checks }
+}
+
+fn summary(found: &Found<'_>) -> String {
+    let what = match found.tier {
+        Some(Tier::Full) => "each app has its own user, files, processes and network",
+        Some(Tier::Rootless) => "each app has its own files, processes and network, inside one user",
+        Some(Tier::ProcessOnly) => "apps run as the server's own user behind file and system call walls",
+        None => return "no program can be confined here".into(),
+    };
+    let limits = match found.cgroups {
+        Cgroups::None { .. } => "memory and process limits are not enforced",
+        Cgroups::V1 { .. } => "limits by cgroup v1",
+        Cgroups::V2 { .. } => "limits by cgroup v2",
+    };
+    let disk = found.disk.map(|disk| format!("; disk quota: {}", disk.kind().0)).unwrap_or_default();
+    format!("{what}; {limits}{disk}")
+}
+
+/// The same without a server, for `steady doctor`: leaves nothing behind. `data` is the data folder.
+pub fn here(data: &Path) -> Confinement {
+    let cgroups = Cgroups::probe("doctor");
+    let scratch = data.join("tmp").join(format!("doctor-{}", std::process::id()));
+    let made = crate::base::fs::make_dir(&scratch, 0o700);
+    let (mut tier, mut maps_owners, mut weaker) = (None, false, Vec::new());
+    for candidate in candidates(None) {
+        let setup = Setup { tier: candidate, at: scratch.clone(), binds: Vec::new(), data: scratch.clone() };
+        match made.as_ref().map_err(ToString::to_string).and_then(|()| try_out(&setup)) {
+            Ok(maps) => {
+                (tier, maps_owners) = (Some(candidate), maps);
+                break;
+            }
+            Err(why) => weaker.push((candidate, why)),
+        }
+    }
+    let disk = Disk::probe(data, &scratch, false);
+    let found = Found { tier, weaker: &weaker, maps_owners, cgroups: &cgroups, disk: Some(&disk) };
+    let confinement = confinement(&found);
+    cgroups.leave();
+    // A folder of ours, empty by now.
+    let _ = crate::base::fs::remove_tree(&scratch);
+    confinement
+}
+
+/// Starts a zygote and lets it go again: whether owners can be mapped. Errors: the step that failed.
+fn try_out(setup: &Setup) -> Result<bool, String> {
+    let run = || -> std::io::Result<Option<(Told, Vec<std::os::fd::OwnedFd>)>> {
+        let (mine, theirs) = wire::pair()?;
+        let mut zygote = Command::new(std::env::current_exe()?);
+        let mut zygote = zygote.arg("zygote").env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::null()).spawn()?;
+        let timeout = Some(Duration::from_secs(20));
+        rustix::net::sockopt::set_socket_timeout(&mine, rustix::net::sockopt::Timeout::Recv, timeout)?;
+        let told = wire::send(&mine, setup, &[]).and_then(|()| wire::receive::<Told>(&mine));
+        drop(mine);
+        zygote.wait()?;
+        told
+    };
+    match run() {
+        Ok(Some((Told::Ready { maps_owners }, _))) => Ok(maps_owners),
+        Ok(Some((Told::Unable { why }, _))) => Err(why),
+        Ok(_) => Err("the zygote ended before it was ready".into()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// The least Landlock that keeps connections in without a network namespace.
+pub(super) fn walls_without_namespaces() -> Result<(), String> {
+    match landlock::best_abi() {
+        0 => Err("no Landlock".into()),
+        abi if abi < 4 => Err(format!("Landlock ABI {abi}, and without namespaces 4 is needed")),
+        _ => Ok(()),
+    }
 }

@@ -18,6 +18,20 @@ impl Session {
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body)
             .send();
+        Self::begun(port, host, &reply)
+    }
+
+    /// A guest of a server that takes them.
+    pub fn play(steady: &Steady, nickname: &str) -> Self {
+        let (port, host) = (steady.port, steady.host());
+        let reply = Request::new(port, "POST", &host, "/play")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("nickname={nickname}"))
+            .send();
+        Self::begun(port, host, &reply)
+    }
+
+    fn begun(port: u16, host: String, reply: &Reply) -> Self {
         assert_eq!(reply.status, 303, "{}", reply.text());
         let cookie = reply.header("set-cookie").and_then(|c| c.split(';').next()).expect("a cookie").to_owned();
         assert!(cookie.starts_with("__Host-"), "{cookie}");

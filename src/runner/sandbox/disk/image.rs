@@ -68,7 +68,10 @@ fn mount(home: &Path, image: &Path, scratch: &Path) -> io::Result<()> {
     let mounted = Loop::attach(image, scratch)?.mount(home);
     match mounted {
         Err(e) if DAMAGED.iter().any(|n| e.raw_os_error() == Some(*n)) => {
-            // Damaged, as by a disk that lied: e2fsck is there for that. Nobody has it mounted.
+            // Damaged, as by a disk that lied: e2fsck is there for that, but never on what somebody uses.
+            if !is_let_go(image, scratch)? {
+                return Err(e);
+            }
             mkfs::repair(image).map_err(|why| io::Error::other(format!("{e}; {why}")))?;
             Loop::attach(image, scratch)?.mount(home)
         }
@@ -207,20 +210,21 @@ fn grow_mounted(home: &Path, image: &Path, scratch: &Path, quota: Quota) -> io::
     file.sync_all()
 }
 
+/// Whether nobody has it any more, in any namespace; the kernel takes a moment to let go.
+fn is_let_go(image: &Path, scratch: &Path) -> io::Result<bool> {
+    for _ in 0..40 {
+        if !loops::is_attached(image, scratch)? {
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    Ok(false)
+}
+
 /// Unmounts it for the time. When a child still has it in its namespace, nothing is done.
 fn grow_unmounted(home: &Path, image: &Path, scratch: &Path, missing: u64) -> io::Result<()> {
     loops::unmount(home)?;
-    let mut looks = 0;
-    let free = loop {
-        if !loops::is_attached(image, scratch)? {
-            break true;
-        }
-        looks += 1;
-        if looks > 40 {
-            break false;
-        }
-        std::thread::sleep(Duration::from_millis(25));
-    };
+    let free = is_let_go(image, scratch)?;
     let grown = match free {
         true => mkfs::grow(image, missing.div_ceil(BLOCK)).map_err(io::Error::other),
         false => Ok(()),

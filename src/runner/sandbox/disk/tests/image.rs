@@ -3,6 +3,18 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use super::*;
 use crate::runner::sandbox::disk::{image, loops};
 
+/// Polls, making the file system write what it holds back.
+fn until_small(home: &Path, what: &str, bytes: impl Fn() -> u64, most: u64) {
+    for _ in 0..600 {
+        if bytes() < most {
+            return;
+        }
+        rustix::fs::syncfs(fs::File::open(home).expect("open")).expect("sync");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{} bytes are still {what}", bytes());
+}
+
 #[test]
 fn bytes_are_exact_and_what_is_deleted_can_be_written_again() {
     with_images(|root, disk| {
@@ -21,17 +33,11 @@ fn bytes_are_exact_and_what_is_deleted_can_be_written_again() {
             let why = disk.explain(&home).expect("full");
             assert!(why.starts_with("the disk quota of 32 MiB is full"), "{why}");
             fs::remove_file(home.join("big")).expect("remove");
-            rustix::fs::syncfs(fs::File::open(&home).expect("open")).expect("sync");
+            // What is freed is free once the disk below was told.
+            until_small(&home, "in use", || disk.usage(&home).expect("usage").bytes, 64 << 10);
         }
-        assert!(disk.usage(&home).expect("usage").bytes < 64 << 10);
         // The disk below gets it back too, but for the journal, some time after.
-        let mut looks = 0;
-        while image::taken(&home).expect("taken") > 8 * MIB {
-            assert!(looks < 600, "{} are still taken", image::taken(&home).expect("taken"));
-            looks += 1;
-            rustix::fs::syncfs(fs::File::open(&home).expect("open")).expect("sync");
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
+        until_small(&home, "taken below", || image::taken(&home).expect("taken"), 8 * MIB);
         drop(held);
         disk.remove(&home).expect("remove");
         until_no_loops(root);

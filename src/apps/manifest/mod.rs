@@ -1,0 +1,135 @@
+//! `steady.json`: what a project declares of itself. All of it is optional.
+mod read;
+pub mod schema;
+#[cfg(test)]
+mod tests;
+
+use super::ask::{Ask, Terms};
+use super::limit::LIMITS;
+use crate::base::Result;
+use crate::runner::egress::{HostRule, Reach};
+use read::{Given, Source, wrong};
+
+/// Bytes; a larger file is refused.
+const MAX: usize = 64 << 10;
+/// Hosts in one list.
+const MAX_HOSTS: usize = 200;
+/// Seconds.
+const IDLE: std::ops::RangeInclusive<u64> = 1..=86_400;
+
+const KEYS: [&str; 8] = ["$schema", "entry", "build", "health", "idle_seconds", "always_on", "permissions", "limits"];
+const PERMISSIONS: [&str; 2] = ["net", "udp"];
+const NET: &str = "\"none\", \"public\", or a list of hosts such as [\"api.example.com\", \"*.example.com:8443\", \"203.0.113.7:5432\"]";
+const UDP: &str = "a list of hosts with a port, such as [\"ntp.example.com:123\"]";
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// The module to run, relative to the project.
+    pub entry: Option<String>,
+    /// A package.json script to run once per version, before it starts.
+    pub build: Option<String>,
+    /// The path a new version must answer below 500 before it goes live. Default `/`.
+    pub health: Option<String>,
+    /// Seconds without requests after which the app sleeps.
+    pub idle_seconds: Option<u64>,
+    /// Never put to sleep.
+    pub always_on: bool,
+    /// Permissions and limits.
+    pub ask: Ask,
+}
+
+impl Manifest {
+    /// Errors: `App` with line and column, what is wrong, and what would be right under these terms.
+    pub fn parse(bytes: &[u8], terms: &Terms) -> Result<Self> {
+        if bytes.len() > MAX {
+            return Err(wrong(&format!("which has {} bytes, is larger than {} KiB", bytes.len(), MAX >> 10)));
+        }
+        let (source, object) = Source::read(bytes)?;
+        let [schema, entry, build, health, idle, always_on, permissions, limits] =
+            source.keys(&object, "steady.json", KEYS)?;
+        if let Some(schema) = schema {
+            schema.text("a text: the address of the schema")?;
+        }
+        let mut manifest = Self {
+            entry: entry.as_ref().map(path).transpose()?,
+            build: build.as_ref().map(script).transpose()?,
+            health: health.as_ref().map(url_path).transpose()?,
+            idle_seconds: idle.as_ref().map(|given| given.number(*IDLE.start(), *IDLE.end())).transpose()?,
+            always_on: always_on.as_ref().map_or(Ok(false), Given::flag)?,
+            ask: Ask::default(),
+        };
+        if let (true, Some(idle)) = (manifest.always_on, idle) {
+            return Err(idle.because(idle.value(), "an app that is always on never idles", "left out, or always_on"));
+        }
+        if let Some(permissions) = permissions {
+            let [net, udp] = source.keys(permissions.object("an object")?, "permissions", PERMISSIONS)?;
+            manifest.ask.net = net.as_ref().map(reach).transpose()?;
+            manifest.ask.udp = udp.as_ref().map_or(Ok(Vec::new()), udp_hosts)?;
+        }
+        if let Some(limits) = limits {
+            let given = source.keys(limits.object("an object")?, "limits", LIMITS.map(super::limit::Limit::name))?;
+            for (limit, given) in LIMITS.into_iter().zip(given) {
+                let Some(given) = given else { continue };
+                manifest.ask.limits.insert(limit, given.number(limit.least(), limit.of(&terms.most))?);
+            }
+        }
+        Ok(manifest)
+    }
+}
+
+fn path(given: &Given<'_, '_>) -> Result<String> {
+    let must = "the path of a file of this project, such as \"src/server.ts\"";
+    let text = given.text(must)?;
+    crate::base::fs::confine(text).map_err(|e| given.because(given.value(), &e.public, must))?;
+    Ok(text.to_owned())
+}
+
+fn script(given: &Given<'_, '_>) -> Result<String> {
+    let must = "the name of a script in package.json";
+    let text = given.text(must)?;
+    // What begins with a dash would be an option of Bun's.
+    let good = !text.is_empty() && text.len() <= 200 && !text.starts_with('-') && !text.contains(char::is_control);
+    if good { Ok(text.to_owned()) } else { Err(given.refuse(must)) }
+}
+
+fn url_path(given: &Given<'_, '_>) -> Result<String> {
+    let must = "a path that begins with / and has no spaces, such as \"/healthz\"";
+    let text = given.text(must)?;
+    let good = text.starts_with('/') && text.len() <= 512 && text.bytes().all(|b| b > b' ' && b <= b'~');
+    if good { Ok(text.to_owned()) } else { Err(given.refuse(must)) }
+}
+
+fn reach(given: &Given<'_, '_>) -> Result<Reach> {
+    match given.value().as_string_lit().map(|text| &*text.value) {
+        Some("none") => Ok(Reach::None),
+        Some("public") => Ok(Reach::Public),
+        Some(_) => Err(given.refuse(NET)),
+        // An empty list says what "none" says.
+        None => hosts(given, NET).map(|rules| if rules.is_empty() { Reach::None } else { Reach::Hosts(rules) }),
+    }
+}
+
+fn udp_hosts(given: &Given<'_, '_>) -> Result<Vec<HostRule>> {
+    let rules = hosts(given, UDP)?;
+    let elements = given.value().as_array().into_iter().flat_map(|list| &list.elements);
+    match rules.iter().zip(elements).find(|(rule, _)| rule.port().is_none()) {
+        Some((rule, value)) => Err(given.because(value, &format!("`{rule}` names no port"), UDP)),
+        None => Ok(rules),
+    }
+}
+
+fn hosts(given: &Given<'_, '_>, must: &str) -> Result<Vec<HostRule>> {
+    let list = given.value().as_array().ok_or_else(|| given.refuse(must))?;
+    if list.elements.len() > MAX_HOSTS {
+        let why = format!("it has {} hosts", list.elements.len());
+        return Err(given.because(given.value(), &why, &format!("at most {MAX_HOSTS} hosts; a star stands for many")));
+    }
+    let rule = |value: &jsonc_parser::ast::Value<'_>| {
+        let text = match value {
+            jsonc_parser::ast::Value::StringLit(text) => &*text.value,
+            _ => return Err(given.refuse_at(value, must)),
+        };
+        HostRule::parse(text).map_err(|why| given.because(value, &why, must))
+    };
+    list.elements.iter().map(rule).collect()
+}
