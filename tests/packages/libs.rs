@@ -32,6 +32,7 @@ const LIBS: &[(&str, &str)] = &[
         r#"[["jo@example.org"],["MAIL FROM:<me@example.org>","RCPT TO:<jo@example.org>","Subject: Hi","Dear Jo"]]"#,
     ),
     ("pino", r#"{"level":40,"part":"a","n":1,"msg":"careful"}"#),
+    ("puppeteer-core", r#""Browser was not found at the configured executablePath (/usr/bin/chromium)""#),
     ("react", r#"["<p class=\"a\">1 &lt; 2</p>",true]"#),
     ("sharp", r#"["webp",64,48,true,[0,0,255]]"#),
     ("socketio", r#"[["polling",42],["websocket",42]]"#),
