@@ -7,17 +7,29 @@ use super::{Apps, Project};
 use crate::accounts::Actor;
 use crate::base::{Error, Kind, Progress, Result, ResultExt as _};
 use crate::git::Oid;
-use crate::runner::AppKey;
+use crate::runner::{AppKey, Limits};
 use crate::store::approvals::{self, NewApproval};
+use crate::store::apps;
 use crate::store::deploys::{self, DeployRow};
 
 impl Apps {
     /// All that is approved for a project beyond the server's settings.
     pub(super) fn approved(&self, project: &Project) -> Result<Ask> {
-        match self.store().read(|db| approvals::newest(db, project.id))? {
+        self.approved_for(project.id)
+    }
+
+    fn approved_for(&self, project: i64) -> Result<Ask> {
+        match self.store().read(|db| approvals::newest(db, project))? {
             Some(row) => parse(&row.approved),
             None => Ok(Ask::default()),
         }
+    }
+
+    /// The limits of the live version, as it was started with them; the server's before the first deploy.
+    pub(super) fn limits_of(&self, app: i64) -> Result<Limits> {
+        let project = self.store().read(|db| apps::by_id(db, app))?.project_id;
+        let ask = self.live(app)?.map(|(.., plan)| plan.ask).unwrap_or_default();
+        Ok(ask.within(&self.approved_for(project)?, &self.options().terms).1)
     }
 
     /// The gate of every deploy: passes what is approved, or is being approved with it; anything more makes the

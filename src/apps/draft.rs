@@ -125,7 +125,7 @@ impl Apps {
         }
         // Copied as the app's uid, which alone may read it; then handed to the draft's own.
         self.make_home(&home, app_uid(project.app)?)?;
-        let held = self.hold_home(&home, draft_uid(draft.id)?).await?;
+        let held = self.hold_home(project.app, &home, draft_uid(draft.id)?).await?;
         let copied = self.copy_home(project.app, &home, COPY, progress).await.and_then(|()| {
             let owner = match self.options().uid_base {
                 Some(base) => Some(base + draft_uid(draft.id)?),
@@ -150,7 +150,7 @@ impl Apps {
         if !from.is_dir() {
             return Ok(());
         }
-        let _held = self.hold_home(&from, app_uid(app)?).await?;
+        let _held = self.hold_home(app, &from, app_uid(app)?).await?;
         let size = tree_size(&from);
         if size == 0 {
             return Ok(());

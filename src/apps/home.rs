@@ -8,10 +8,12 @@ use crate::base::{Error, Kind, Result, ResultExt as _};
 use crate::runner::sandbox::disk::{Disk, Ready};
 
 impl Apps {
-    /// Makes a home usable; hold the answer while it is used. `disk_offset` as in its launch spec.
+    /// Makes a home of that app, its drafts or its candidates usable; hold the answer while it is used. It has
+    /// the quota of what is live: the server's own would take away from a running app what was approved for it.
+    /// `disk_offset` as in its launch spec.
     /// Errors: `Busy` when the server's disk is nearly full.
-    pub(super) async fn hold_home(&self, home: &Path, disk_offset: u32) -> Result<Ready> {
-        let (disk, home, quota) = (self.runner().disk().clone(), home.to_owned(), self.options().terms.limits.quota());
+    pub(super) async fn hold_home(&self, app: i64, home: &Path, disk_offset: u32) -> Result<Ready> {
+        let (disk, home, quota) = (self.runner().disk().clone(), home.to_owned(), self.limits_of(app)?.quota());
         let id = self.options().uid_base.unwrap_or_default().saturating_add(disk_offset);
         let work = move || {
             if let Some(why) = disk.floor() {

@@ -144,7 +144,7 @@ impl Apps {
         let home = passing.home().to_owned();
         self.make_home(&home, spec.uid_offset)?;
         let disk_offset = candidate_disk(project.app)?;
-        let held = self.hold_home(&home, disk_offset).await?;
+        let held = self.hold_home(project.app, &home, disk_offset).await?;
         self.copy_home(project.app, &home, COPY, record.progress()).await?;
         let mut candidate = spec.clone();
         candidate.key = AppKey(format!("trial-{}-{}", project.app, version.id));

@@ -14,7 +14,6 @@ use super::launch::Base;
 use super::logs::Logs;
 use super::sandbox::cgroup::Cgroups;
 use super::sandbox::disk::Disk;
-use super::sandbox::tier::Tier;
 use super::supervisor::{Action, ChildId, Event, Machine, Phase, Refusal};
 use super::upstream::{Lease, Upstream};
 use super::zygote::Zygote;
@@ -35,7 +34,7 @@ pub struct Common {
     pub egress: Egress,
     pub base: Base,
     /// Stronger tiers, and why they cannot be had here.
-    pub weaker: Vec<(Tier, String)>,
+    pub weaker: super::table::Tried,
     pub counter: AtomicU64,
 }
 

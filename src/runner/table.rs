@@ -109,8 +109,11 @@ impl Table {
     }
 }
 
+/// Stronger tiers that were tried, and the step that failed.
+pub type Tried = Vec<(Tier, String)>;
+
 /// The strongest walls this machine lets us build, and why stronger ones could not be.
-fn strongest(options: &Options, tasks: &Tasks) -> Result<(Base, Zygote, Vec<(Tier, String)>)> {
+fn strongest(options: &Options, tasks: &Tasks) -> Result<(Base, Zygote, Tried)> {
     let mut weaker = Vec::new();
     for tier in probe::candidates(options.tier) {
         let (mut base, setup) = Base::prepare(options, tier).internal("while preparing the runner")?;

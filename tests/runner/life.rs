@@ -58,12 +58,13 @@ async fn one_that_dies_without_a_word_is_started_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_start_says_why() {
-    let world = World::with(|o| o.start_timeout = Duration::from_secs(2));
+    let world = World::with(|o| o.start_timeout = patient(2));
+    let late = format!("did not listen within {} s", patient(2).as_secs());
     for (name, code, ending, line) in [
         ("syntax", "const = 1", "exit 1 before it listened", "index.ts:1:7"),
         ("throws", "throw new Error('no luck')", "exit 1 before it listened", "no luck"),
         ("ends", "console.log('done')", "exit 0 before it listened", "done"),
-        ("waits", "console.log('zzz'); setInterval(() => {}, 1000)", "did not listen within 2 s", "zzz"),
+        ("waits", "console.log('zzz'); setInterval(() => {}, 1000)", &late, "zzz"),
         ("gone", "import 'nothing-like-it'", "exit 1 before it listened", "nothing-like-it"),
     ] {
         let app = world.app(name, &[("index.ts", code)]);

@@ -1,5 +1,4 @@
 //! The shapes of program people write, each with real Bun; packages are installed by a job in the jail.
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
@@ -51,7 +50,7 @@ async fn with_packages() {
         env: Vec::new(),
         limits: Limits::default(),
         uid_offset: 900,
-        timeout: Duration::from_secs(120),
+        timeout: patient(120),
         hosts: vec![registry()],
     };
     let report = world.runner.job(job, &Progress::silent()).await.expect("the job runs");

@@ -34,8 +34,8 @@ impl World {
             scratch: dir.path().join("scratch"),
             uid_base: 700_000,
             instance: format!("test-{}", random_token(6)),
-            start_timeout: Duration::from_secs(20),
-            gate_timeout: Duration::from_secs(30),
+            start_timeout: patient(20),
+            gate_timeout: patient(30),
             gate_waiters: 100,
             drain_timeout: Duration::from_secs(2),
             tier: None,
@@ -66,7 +66,7 @@ impl World {
             limits: Limits::default(),
             uid_offset: OFFSET.fetch_add(1, Ordering::Relaxed),
             disk_offset: OFFSET.fetch_add(1, Ordering::Relaxed),
-            idle: Some(Duration::from_secs(60)),
+            idle: Some(patient(60)),
             net: Default::default(),
         }
     }
@@ -95,7 +95,7 @@ impl World {
     pub async fn down(self) {
         self.runner.stop_all().await;
         assert_eq!(marked(&self.options.instance), Vec::<u32>::new(), "processes left");
-        assert!(self.tasks.drain(Duration::from_secs(5)).await, "tasks left");
+        assert!(self.tasks.drain(patient(5)).await, "tasks left");
         let left = std::fs::read_dir(&self.options.scratch).expect("scratch").flatten();
         let left: Vec<_> =
             left.map(|e| e.file_name()).filter(|n| n.to_string_lossy().ends_with(char::is_numeric)).collect();
@@ -132,9 +132,15 @@ pub fn write(path: &Path, text: &str) {
     std::fs::write(path, text).expect("write");
 }
 
+/// A deadline in seconds, longer where `STEADY_TEST_SLOW` says how much slower the machine is: tests/vm.
+pub fn patient(seconds: u64) -> Duration {
+    let slow = std::env::var("STEADY_TEST_SLOW").ok().and_then(|times| times.parse().ok());
+    Duration::from_secs(seconds) * slow.unwrap_or(1)
+}
+
 /// Polls for at most 20 s.
 pub async fn eventually(what: &str, is: impl Fn() -> bool) {
-    for _ in 0..2000 {
+    for _ in 0..patient(20).as_millis() / 10 {
         if is() {
             return;
         }

@@ -121,7 +121,10 @@ fn summary(found: &Found<'_>) -> String {
 /// The same without a server, for `steady doctor`: leaves nothing behind. `data` is the data folder.
 pub fn here(data: &Path) -> Confinement {
     let cgroups = Cgroups::probe("doctor");
-    let scratch = data.join("tmp").join(format!("doctor-{}", std::process::id()));
+    // On the data folder's file system; where there is no data folder yet, none is made by looking.
+    let tmp = std::path::absolute(data.join("tmp")).unwrap_or_else(|_| data.join("tmp"));
+    let place = tmp.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+    let scratch = place.join(format!("doctor-{}", std::process::id()));
     let made = crate::base::fs::make_dir(&scratch, 0o700);
     let (mut tier, mut maps_owners, mut weaker) = (None, false, Vec::new());
     for candidate in candidates(None) {
@@ -134,7 +137,7 @@ pub fn here(data: &Path) -> Confinement {
             Err(why) => weaker.push((candidate, why)),
         }
     }
-    let disk = Disk::probe(data, &scratch, false);
+    let disk = Disk::probe(place, &scratch, false);
     let found = Found { tier, weaker: &weaker, maps_owners, cgroups: &cgroups, disk: Some(&disk) };
     let confinement = confinement(&found);
     cgroups.leave();
