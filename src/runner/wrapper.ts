@@ -1,7 +1,8 @@
 // Runs before the app, in the app's own process: the first server the app starts listens on the unix
 // socket that Steady gives, whatever port it names; to the app it looks as if it had that port.
-// node:http, node:https and with them Express and Fastify come by way of Bun.serve too. No imports:
-// each would slow every start.
+// node:http, node:https and with them Express and Fastify come by way of Bun.serve too. Later servers are
+// the app's own affair: where it has a network of its own they get their port there, for itself alone.
+// No imports: each would slow every start.
 {
   const env = process.env;
   const socket = env.STEADY_SOCKET;
@@ -13,6 +14,8 @@
   function install(socket: string) {
     let taken = false;
     let extra = 0;
+    // A root of its own comes with a network of its own; elsewhere a port would be the host's.
+    const ownNetwork = socket.startsWith("/run/steady/");
 
     /** Where the next server listens. Visitors reach only the first. */
     const claim = (port: number): string => {
@@ -21,8 +24,14 @@
         return socket;
       }
       extra++;
-      console.warn(`steady: the server on port ${port} cannot be reached: an app has one address, and its first server has it.`);
+      console.warn(`steady: the server on port ${port} cannot be reached: visitors reach an app's first server alone.`);
       return `${socket}.${extra}`;
+    };
+
+    const inside = (server: any) => {
+      const { port } = server;
+      if (port) console.warn(`steady: the server on port ${port} is for the app itself: visitors reach its first server alone.`);
+      return server;
     };
 
     const asked = (value: unknown): number => {
@@ -38,6 +47,7 @@
     const serve = bun.serve;
     bun.serve = function (options: any) {
       if (!options || typeof options !== "object" || options.unix) return serve.call(bun, options);
+      if (taken && ownNetwork) return inside(serve.call(bun, options));
       const port = asked(options.port);
       const hostname = options.hostname ?? "localhost";
       // A copy that keeps symbols, accessors and what a class has on its prototype.

@@ -23,7 +23,7 @@ async fn without_packages() {
         ("serve", serve, "/", "served", "at http://localhost:4321/ 4321 localhost"),
         ("http", http, "/x?y=1", "node /x?y=1", "at 3000"),
         ("net", net, "/", "net", "ready in"),
-        ("two", two, "/", "first", "cannot be reached"),
+        ("two", two, "/", "first", "first server alone"),
         ("class", class, "/", "class", "ready in"),
         ("routes", routes, "/a", "a", "ready in"),
         ("late", late, "/", "late", "ready in"),

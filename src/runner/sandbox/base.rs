@@ -18,12 +18,13 @@ const ETC: &[(&str, &str)] = &[
     ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:3 attempts:2\n"),
 ];
 
-/// `sh -c TEXT` is Bun's own shell: scripts and `exec` work without a single program of the host.
-const SH: &str = "#!/bin/bun
-const at = process.argv.indexOf('-c');
-const run = Bun.spawnSync(['/bin/bun', 'exec', process.argv[at + 1] ?? ''], { stdio: ['inherit', 'inherit', 'inherit'] });
-process.exit(run.exitCode ?? 1);
-";
+/// What scripts of a package.json call, written for Bun: they work without a single program of the host. The
+/// rest (`rm`, `mkdir`, `mv`, `ls`, …) is built into Bun's shell.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("sh", include_str!("programs/sh.js")),
+    ("cat", include_str!("programs/cat.js")),
+    ("cp", include_str!("programs/cp.js")),
+];
 
 /// Mounts it at `at`, sealed. In a mount namespace of the caller's own.
 pub(super) fn build(at: &Path, binds: &[Bind]) -> Result<(), Failure> {
@@ -68,9 +69,11 @@ fn stubs(at: &Path) -> io::Result<()> {
     for name in ["passwd", "group"] {
         symlink(format!("/run/{name}"), at.join("etc").join(name))?;
     }
-    let sh = at.join("bin/sh");
-    File::create(&sh)?.write_all(SH.as_bytes())?;
-    fs::set_permissions(sh, fs::Permissions::from_mode(0o755))?;
+    for (name, text) in PROGRAMS {
+        let program = at.join("bin").join(name);
+        File::create(&program)?.write_all(text.as_bytes())?;
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755))?;
+    }
     symlink("bun", at.join("bin/node"))?;
     symlink("bun", at.join("bin/bunx"))
 }

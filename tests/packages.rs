@@ -1,0 +1,42 @@
+//! Harmless twins: what people build with runs inside the real jail as it does outside. Each package, and each
+//! thing a runtime offers, is a test of its own; the packages come from the registry once a run.
+#![allow(clippy::unwrap_used)] // in the helpers of tests, as in tests
+mod packages {
+    pub mod builds;
+    pub mod databases;
+    pub mod fixture;
+    pub mod libs;
+    #[path = "../runner/support.rs"]
+    #[allow(dead_code)]
+    mod runner_world;
+    mod servers;
+    pub mod system;
+}
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::Arguments;
+use packages::fixture::Place;
+use packages::{builds, databases, libs, system};
+
+/// What the project promises to try.
+const AT_LEAST: usize = 25;
+
+fn main() -> ExitCode {
+    let place = Place::new();
+    let servers = Arc::default();
+    let mut trials = libs::trials(&place);
+    trials.extend(builds::trials(&place));
+    trials.extend(databases::trials(&place, &servers));
+    trials.extend(system::trials(&place));
+    let count = trials.iter().filter(|trial| trial.name().starts_with("package ")).count();
+    assert!(count >= AT_LEAST, "{count} packages are tried, fewer than {AT_LEAST}");
+    // Shown as ignored, each by its name: below, programs have no port of their own to talk to themselves.
+    let ignored = !place.has_network();
+    let trials = trials.into_iter().map(|trial| trial.with_ignored_flag(ignored)).collect();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    place.down();
+    drop(servers);
+    conclusion.exit_code()
+}
