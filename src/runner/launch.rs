@@ -43,7 +43,10 @@ pub struct Base {
 impl Base {
     /// Lays the wrapper and finds Bun's libraries. Errors: what cannot be read or written.
     pub fn prepare(options: &Options, tier: Tier) -> io::Result<(Self, Setup)> {
-        let wrapper = options.scratch.join("wrapper.ts");
+        // In a folder of its own: Bun lists it to find the file, and need not see what else is there.
+        let folder = options.scratch.join("wrapper");
+        crate::base::fs::make_dir(&folder, 0o755)?;
+        let wrapper = folder.join("wrapper.ts");
         crate::base::fs::write_atomic(&wrapper, WRAPPER.as_bytes(), 0o644)?;
         let mount_on = options.scratch.join("root");
         crate::base::fs::make_dir(&mount_on, 0o755)?;
@@ -108,7 +111,7 @@ impl Base {
         // Bun's cache of transpiled modules gains nothing measurable and would count as the app's data.
         default(&mut env, "BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0");
         default(&mut env, "HOME", &text(&home));
-        self.surroundings(options, &mut env, &bun);
+        self.surroundings(options, &mut env, &bun, &text(&run));
         set(&mut env, "DATA_DIR", text(&home.join("data")));
         set(&mut env, "STEADY_SOCKET", text(&run.join(super::upstream::SOCKET)));
         let places =
@@ -158,7 +161,7 @@ impl Base {
         }
         set(&mut env, "HOME", text(&inside_home));
         default(&mut env, "BUN_INSTALL_CACHE_DIR", &text(&inside_home.join("cache")));
-        self.surroundings(options, &mut env, &bun);
+        self.surroundings(options, &mut env, &bun, &text(&inside_home));
         let cwd = seen(&places, &job.cwd);
         self.assemble(options, group, (job.uid_offset, job.limits), places, (argv, env, cwd))
     }
@@ -172,14 +175,16 @@ impl Base {
     }
 
     /// What every process finds in its environment.
-    fn surroundings(&self, options: &Options, env: &mut Vec<(String, String)>, bun: &Path) {
+    fn surroundings(&self, options: &Options, env: &mut Vec<(String, String)>, bun: &Path, tmp: &str) {
         let path = if self.has_root() {
             "/bin".to_owned()
         } else {
             format!("{}:/usr/bin:/bin", text(bun.parent().unwrap_or(bun)))
         };
         default(env, "PATH", &path);
-        default(env, "TMPDIR", "/tmp");
+        // The host's `/tmp` is everybody's.
+        default(env, "TMPDIR", if self.has_root() { "/tmp" } else { tmp });
+        default(env, "USER", "app");
         default(env, "LANG", "C.UTF-8");
         set(env, "STEADY_INSTANCE", options.instance.clone());
         if !self.has_root() {
@@ -263,10 +268,13 @@ impl Base {
         let (mut execute, mut read) = (paths(execute), paths(read));
         if !self.has_root() {
             execute.extend([options.bun.clone(), options.steady.clone()]);
-            read.push(self.wrapper.clone());
+            read.extend(self.wrapper.parent().map(Path::to_owned));
             read.extend(certificates());
         }
-        let mut write = paths(&["/tmp", "/dev/null", "/dev/full"]);
+        let mut write = paths(&["/dev/null", "/dev/full"]);
+        if self.has_root() {
+            write.push("/tmp".into());
+        }
         for place in places {
             if place.run {
                 execute.push(place.to.clone());
