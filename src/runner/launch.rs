@@ -114,11 +114,18 @@ impl Base {
         self.surroundings(options, &mut env, &bun, &text(&run));
         set(&mut env, "DATA_DIR", text(&home.join("data")));
         set(&mut env, "STEADY_SOCKET", text(&run.join(super::upstream::SOCKET)));
-        let places =
-            vec![Place::read(&spec.code, &code), Place::write(&spec.home, &home), Place::write(socket_dir, &run)];
+        let mut places = vec![Place::read(&spec.code, &code), Place::write(&spec.home, &home)];
+        if !self.has_root() {
+            places.push(Place::write(socket_dir, &run));
+        }
         let cwd = home.clone();
         let who = (spec.uid_offset, spec.limits);
-        JailSpec { links: Some((code, home)), ..self.assemble(options, group, who, places, (argv, env, cwd)) }
+        let mut jail = self.assemble(options, group, who, places, (argv, env, cwd));
+        if let Some(root) = &mut jail.root {
+            root.socket = true;
+            jail.walls.write.push(run);
+        }
+        JailSpec { links: Some((code, home)), ..jail }
     }
 
     /// The spec of a job: its folders are `/app` (where it works, if it may write there) and `/job/0`, `/job/1`, …
@@ -219,6 +226,7 @@ impl Base {
                 uid: if full { options.uid_base.saturating_add(uid_offset) } else { ROOTLESS_UID },
                 disk: self.owner(options, uid_offset),
                 tmp_bytes: limits.tmp_bytes,
+                socket: false,
                 binds: binds.chain(view).collect(),
                 own: if full { own } else { Vec::new() },
             }

@@ -122,3 +122,17 @@ check("fill /tmp with files", () => {
   fs.rmSync("/tmp/many", { recursive: true });
   return [said(last), made <= 20_000];
 }, ["ENOSPC", true]);
+check("fill the socket's folder with bytes", () => {
+  const fd = sys("openat", -100, "/run/steady/big", O.RDWR | O.CREAT, 0o600);
+  const megabyte = new Uint8Array(1 << 20).fill(1);
+  const wrote = sys("write", fd, megabyte, megabyte.length);
+  sys("close", fd);
+  fs.unlinkSync("/run/steady/big");
+  return wrote > 0 && wrote < megabyte.length ? "ends" : said(wrote);
+}, "ends");
+check("fill the socket's folder with files", () => {
+  let made = 0, last = 0;
+  for (; made < 1000 && last >= 0; made++) if ((last = sys("openat", -100, "/run/steady/f" + made, O.CREAT | O.WRONLY, 0o600)) >= 0) sys("close", last);
+  for (let n = 0; n < made; n++) sys("unlink", "/run/steady/f" + n);
+  return said(last);
+}, "ENOSPC");

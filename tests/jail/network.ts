@@ -116,8 +116,8 @@ check("take the host's port in here", () => bind(2, STREAM, v4("127.0.0.1")), "o
 // The name server.
 const ask = (packet: Uint8Array, length = packet.length): string => {
   const fd = sys("socket", 2, DGRAM, 0);
-  // An answer comes at once; half a second without one is silence.
-  sys("setsockopt", fd, 1, 20, new BigInt64Array([0n, 500_000n, 0n, 0n, 0n, 0n, 0n, 0n]), 16);
+  // An answer comes at once; a second without one (longer on slow machines) is silence.
+  sys("setsockopt", fd, 1, 20, new BigInt64Array([BigInt(Math.ceil(facts.patience / 30_000)), 0n, 0n, 0n, 0n, 0n, 0n, 0n]), 16);
   const sent = sys("sendto", fd, packet, length, 0, v4("127.0.0.1", 53), 16);
   const answer = new Uint8Array(1024);
   const got = sent < 0 ? sent : sys("recvfrom", fd, answer, 1024, 0, 0, 0);
