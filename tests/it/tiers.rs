@@ -1,6 +1,6 @@
 //! The walls an ordinary user's server can build, with and without user namespaces. As root each test makes
 //! itself such a user; as an ordinary user the first is what every other test runs on already.
-use crate::support::{Steady, signal};
+use crate::support::Steady;
 
 /// Not root, not anybody who has files here.
 const NOBODY: u32 = 65534;
@@ -119,5 +119,4 @@ fn without_namespaces_one_tenant_is_served_and_no_more() {
         assert_eq!(seen[what], want, "{what} in {seen}");
     }
     assert_eq!(seen["uid"], NOBODY);
-    signal(steady.pid(), "TERM");
 }
