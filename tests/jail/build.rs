@@ -28,6 +28,7 @@ const ENV: &[&str] = &[
     "SSL_CERT_FILE",
     "STEADY_INSTANCE",
     "TMPDIR",
+    "USER",
     "TOKEN",
     "http_proxy",
     "https_proxy",
