@@ -38,7 +38,7 @@ struct Line {
 
 pub fn run(global: &Global) -> Done {
     let config = local::load(&Serve::default(), global)?;
-    let report = examine(&config, &probe::here(&config.data));
+    let report = examine(&config, &probe::here(&config.data, config.uid_base));
     if global.json {
         out::json(&report)?;
     } else {

@@ -253,6 +253,9 @@ async fn watch_over(
             }
             result = wire.entered(), if !entered => {
                 entered = true;
+                if let Some(run) = wire.take_run() {
+                    child.line.look_in(run);
+                }
                 let opened = match result {
                     Ok(_) => connect_outside(app, &wire, spec, logs).await,
                     Err(why) => Err(why),

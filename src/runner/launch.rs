@@ -43,7 +43,10 @@ pub struct Base {
 impl Base {
     /// Lays the wrapper and finds Bun's libraries. Errors: what cannot be read or written.
     pub fn prepare(options: &Options, tier: Tier) -> io::Result<(Self, Setup)> {
-        let wrapper = options.scratch.join("wrapper.ts");
+        // In a folder of its own: Bun lists it to find the file, and need not see what else is there.
+        let folder = options.scratch.join("wrapper");
+        crate::base::fs::make_dir(&folder, 0o755)?;
+        let wrapper = folder.join("wrapper.ts");
         crate::base::fs::write_atomic(&wrapper, WRAPPER.as_bytes(), 0o644)?;
         let mount_on = options.scratch.join("root");
         crate::base::fs::make_dir(&mount_on, 0o755)?;
@@ -108,14 +111,21 @@ impl Base {
         // Bun's cache of transpiled modules gains nothing measurable and would count as the app's data.
         default(&mut env, "BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0");
         default(&mut env, "HOME", &text(&home));
-        self.surroundings(options, &mut env, &bun);
+        self.surroundings(options, &mut env, &bun, &text(&run));
         set(&mut env, "DATA_DIR", text(&home.join("data")));
         set(&mut env, "STEADY_SOCKET", text(&run.join(super::upstream::SOCKET)));
-        let places =
-            vec![Place::read(&spec.code, &code), Place::write(&spec.home, &home), Place::write(socket_dir, &run)];
+        let mut places = vec![Place::read(&spec.code, &code), Place::write(&spec.home, &home)];
+        if !self.has_root() {
+            places.push(Place::write(socket_dir, &run));
+        }
         let cwd = home.clone();
         let who = (spec.uid_offset, spec.limits);
-        JailSpec { links: Some((code, home)), ..self.assemble(options, group, who, places, (argv, env, cwd)) }
+        let mut jail = self.assemble(options, group, who, places, (argv, env, cwd));
+        if let Some(root) = &mut jail.root {
+            root.socket = true;
+            jail.walls.write.push(run);
+        }
+        JailSpec { links: Some((code, home)), ..jail }
     }
 
     /// The spec of a job: its folders are `/app` (where it works, if it may write there) and `/job/0`, `/job/1`, …
@@ -158,7 +168,7 @@ impl Base {
         }
         set(&mut env, "HOME", text(&inside_home));
         default(&mut env, "BUN_INSTALL_CACHE_DIR", &text(&inside_home.join("cache")));
-        self.surroundings(options, &mut env, &bun);
+        self.surroundings(options, &mut env, &bun, &text(&inside_home));
         let cwd = seen(&places, &job.cwd);
         self.assemble(options, group, (job.uid_offset, job.limits), places, (argv, env, cwd))
     }
@@ -172,14 +182,16 @@ impl Base {
     }
 
     /// What every process finds in its environment.
-    fn surroundings(&self, options: &Options, env: &mut Vec<(String, String)>, bun: &Path) {
+    fn surroundings(&self, options: &Options, env: &mut Vec<(String, String)>, bun: &Path, tmp: &str) {
         let path = if self.has_root() {
             "/bin".to_owned()
         } else {
             format!("{}:/usr/bin:/bin", text(bun.parent().unwrap_or(bun)))
         };
         default(env, "PATH", &path);
-        default(env, "TMPDIR", "/tmp");
+        // The host's `/tmp` is everybody's.
+        default(env, "TMPDIR", if self.has_root() { "/tmp" } else { tmp });
+        default(env, "USER", "app");
         default(env, "LANG", "C.UTF-8");
         set(env, "STEADY_INSTANCE", options.instance.clone());
         if !self.has_root() {
@@ -214,6 +226,7 @@ impl Base {
                 uid: if full { options.uid_base.saturating_add(uid_offset) } else { ROOTLESS_UID },
                 disk: self.owner(options, uid_offset),
                 tmp_bytes: limits.tmp_bytes,
+                socket: false,
                 binds: binds.chain(view).collect(),
                 own: if full { own } else { Vec::new() },
             }
@@ -265,10 +278,13 @@ impl Base {
         let (mut execute, mut read) = (paths(execute), paths(read));
         if !self.has_root() {
             execute.extend([options.bun.clone(), options.steady.clone()]);
-            read.push(self.wrapper.clone());
+            read.extend(self.wrapper.parent().map(Path::to_owned));
             read.extend(certificates());
         }
-        let mut write = paths(&["/tmp", "/dev/null", "/dev/full"]);
+        let mut write = paths(&["/dev/null", "/dev/full"]);
+        if self.has_root() {
+            write.push("/tmp".into());
+        }
         for place in places {
             if place.run {
                 execute.push(place.to.clone());

@@ -52,6 +52,7 @@ impl Table {
             tier: Some(common.base.tier),
             weaker: &common.weaker,
             maps_owners: common.base.mapped,
+            uid_base: common.options.uid_base,
             cgroups: &common.cgroups,
             disk: Some(&common.disk),
         })
@@ -115,7 +116,7 @@ pub type Tried = Vec<(Tier, String)>;
 /// The strongest walls this machine lets us build, and why stronger ones could not be.
 fn strongest(options: &Options, tasks: &Tasks) -> Result<(Base, Zygote, Tried)> {
     let mut weaker = Vec::new();
-    for tier in probe::candidates(options.tier) {
+    for tier in probe::candidates(options.tier, options.uid_base) {
         let (mut base, setup) = Base::prepare(options, tier).internal("while preparing the runner")?;
         match Zygote::start(options.steady.clone(), setup, tasks.clone()) {
             Ok(zygote) => {

@@ -48,6 +48,8 @@ pub struct Lease(Arc<Line>);
 pub struct Line {
     /// The folder of the socket. The child can write there, so nothing in it is followed.
     dir: OwnedFd,
+    /// The one inside, which takes its place where the child has a root of its own.
+    run: OnceLock<OwnedFd>,
     /// The port it was told, for a child that listens by itself, and who can reach it there.
     port: u16,
     inside: OnceLock<Wire>,
@@ -141,6 +143,7 @@ impl Line {
     pub(super) fn new(dir: OwnedFd, port: u16, clock: Clock, tasks: Tasks) -> Self {
         Self {
             dir,
+            run: OnceLock::new(),
             port,
             inside: OnceLock::new(),
             by_port: AtomicBool::new(false),
@@ -167,6 +170,11 @@ impl Line {
         let _ = self.inside.set(wire);
     }
 
+    /// The folder of its socket lies inside. Once.
+    pub(super) fn look_in(&self, run: OwnedFd) {
+        let _ = self.run.set(run);
+    }
+
     /// Whether the child listens on its socket; with `port`, on that either.
     pub(super) async fn listens(&self, port: bool) -> bool {
         if self.dial_socket().await.is_ok() {
@@ -189,7 +197,7 @@ impl Line {
     async fn dial_socket(&self) -> std::io::Result<UnixStream> {
         let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let socket = rustix::fs::openat2(&self.dir, SOCKET, flags, Mode::empty(), inside)?;
+        let socket = rustix::fs::openat2(self.run.get().unwrap_or(&self.dir), SOCKET, flags, Mode::empty(), inside)?;
         let stat = rustix::fs::statat(&socket, "", AtFlags::EMPTY_PATH)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
             return Err(std::io::ErrorKind::InvalidInput.into());

@@ -33,6 +33,7 @@ struct Inner {
 struct Heard {
     doors: Vec<OwnedFd>,
     watch: Option<OwnedFd>,
+    run: Option<OwnedFd>,
     entered: Option<Result<u32, String>>,
     status: Option<i32>,
     waiting: HashMap<u32, oneshot::Sender<io::Result<OwnedFd>>>,
@@ -72,6 +73,11 @@ impl Wire {
     pub fn take_doors(&self) -> (Vec<OwnedFd>, Option<OwnedFd>) {
         let mut heard = self.0.lock();
         (std::mem::take(&mut heard.doors), heard.watch.take())
+    }
+
+    /// The folder of the program's socket, once; there since before it entered, in a root of its own.
+    pub fn take_run(&self) -> Option<OwnedFd> {
+        self.0.lock().run.take()
     }
 
     /// A listening TCP socket at an address of the child's network.
@@ -150,6 +156,7 @@ impl Inner {
         let mut heard = self.lock();
         match word {
             Word::Doors => heard.doors = fds,
+            Word::Run => heard.run = fds.into_iter().next(),
             Word::Watch => heard.watch = fds.into_iter().next(),
             Word::Entered { pid } => heard.entered = Some(Ok(pid)),
             Word::Failed { why } => heard.entered = Some(Err(why)),

@@ -21,6 +21,8 @@ use crate::base::Tasks;
 const LOST: i32 = 9;
 /// How long it may take to build the root that children share.
 const READY: Duration = Duration::from_secs(20);
+/// How long it may take to end once nobody needs it.
+const ENDS: Duration = Duration::from_secs(5);
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -40,8 +42,8 @@ struct Alive {
     control: AsyncFd<OwnedFd>,
     known: Mutex<Known>,
     maps_owners: bool,
-    /// Killed and reaped with this.
-    _process: tokio::process::Child,
+    /// Killed when dropped.
+    process: Mutex<Option<tokio::process::Child>>,
 }
 
 #[derive(Default)]
@@ -110,9 +112,12 @@ impl Zygote {
         rustix::net::sockopt::set_socket_timeout(&mine, rustix::net::sockopt::Timeout::Recv, Some(READY))?;
         let told = wire::receive::<Told>(&mine);
         match told? {
-            Some((Told::Ready { maps_owners }, _)) => {
-                Ok(Alive { control: wire::register(mine)?, known: Mutex::default(), maps_owners, _process: process })
-            }
+            Some((Told::Ready { maps_owners }, _)) => Ok(Alive {
+                control: wire::register(mine)?,
+                known: Mutex::default(),
+                maps_owners,
+                process: Mutex::new(Some(process)),
+            }),
             Some((Told::Unable { why }, _)) => Err(io::Error::other(why)),
             _ => Err(io::Error::other("the zygote ended before it was ready")),
         }
@@ -138,6 +143,12 @@ impl Alive {
         }
         // It ends when this closes, if it has not.
         let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut process) = process
+            && tokio::time::timeout(ENDS, process.wait()).await.is_err()
+        {
+            tracing::warn!("the process that starts children had to be killed");
+        }
         let mut known = self.lock();
         if !stopping {
             tracing::error!("the process that starts children has ended, and all of them with it");

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod support;
+mod tiers;
 
 mod approve;
 mod attacks_code;

@@ -46,7 +46,7 @@ async fn it_sees_only_its_own() {
         r#""bun":"E"#.to_owned(),
         r#""host":"app""#.to_owned(),
         r#""tmp":"ENOSPC""#.to_owned(),
-        r#""env":"BUN_RUNTIME_TRANSPILER_CACHE_PATH,DATA_DIR,HOME,LANG,NODE_ENV,PATH,PORT,STEADY_INSTANCE,TMPDIR""#
+        r#""env":"BUN_RUNTIME_TRANSPILER_CACHE_PATH,DATA_DIR,HOME,LANG,NODE_ENV,PATH,PORT,STEADY_INSTANCE,TMPDIR,USER""#
             .to_owned(),
     ] {
         assert!(body.contains(&expected), "{expected} in {body}");

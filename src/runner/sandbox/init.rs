@@ -71,7 +71,9 @@ fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
             let owner = root.disk.unwrap_or(root.uid);
             mounts::give(folder, owner).step(&format!("give {}", folder.display()))?;
         }
-        mounts::enter(root)?;
+        if let Some(folder) = mounts::enter(root)? {
+            wire::send(&inherited.wire, &Word::Run, &[folder.as_fd()]).step("hand out the socket's folder")?;
+        }
         jail::lose_privileges((inherited.tier == Tier::Full).then_some(root.uid))?;
     } else {
         nix::sys::prctl::set_child_subreaper(true).step("adopt orphans")?;

@@ -71,6 +71,8 @@ pub struct Root {
     /// Who its writable folders belong to on disk, when owners can be mapped; else to `uid`.
     pub disk: Option<u32>,
     pub tmp_bytes: u64,
+    /// Whether it gets a [`RUN`] to put its socket in; init hands the folder out.
+    pub socket: bool,
     pub binds: Vec<Bind>,
     /// Folders (outside paths) that must belong to it; given to it, with all inside, when they do not.
     pub own: Vec<PathBuf>,

@@ -1,28 +1,30 @@
 //! What one child sees: the shared root, and in its empty places its own code, home, `/tmp` and `/proc`.
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 
-use super::attach::{Rights, attach, owners};
+use super::attach::{Rights, attach, open_mount, owners};
 use super::base::{folder_in, inside};
 use super::jail::{Failure, Step as _};
-use super::{HOME, Root};
+use super::{HOME, RUN, Root};
 
 const NONE: Option<&str> = None;
 
-/// Attaches all of it and leaves the old root for good. In namespaces of the caller's own.
-pub(super) fn enter(root: &Root) -> Result<(), Failure> {
+/// Attaches all of it and leaves the old root for good. In namespaces of the caller's own. Answers the folder
+/// of the socket, where there is one.
+pub(super) fn enter(root: &Root) -> Result<Option<OwnedFd>, Failure> {
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).step("make mounts private")?;
     let at = root.at.as_path();
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let tmpfs = |to: &str, options: &str| mount(Some("tmpfs"), &at.join(to), Some("tmpfs"), quiet, Some(options));
     tmpfs("run", "size=64k,mode=755,nr_inodes=64").step("mount /run")?;
     who(&at.join("run"), root.uid).step("write /run")?;
+    let socket = root.socket.then(|| socket_folder(at, root.uid)).transpose().step(&format!("make {RUN}"))?;
     let tmp = format!("size={},mode=1777,nr_inodes=20000", root.tmp_bytes.max(1 << 20));
     tmpfs("tmp", &tmp).step("mount /tmp")?;
     let owners = match root.disk {
@@ -44,7 +46,18 @@ pub(super) fn enter(root: &Root) -> Result<(), Failure> {
     chdir(at).step("enter the root")?;
     pivot_root(".", ".").step("pivot_root")?;
     umount2(".", MntFlags::MNT_DETACH).step("leave the old root")?;
-    chdir("/").step("enter the root")
+    chdir("/").step("enter the root")?;
+    Ok(socket)
+}
+
+/// On the small `/run`, so that what a child puts there takes no room of the host's disk.
+fn socket_folder(at: &Path, uid: u32) -> io::Result<OwnedFd> {
+    let inside = inside(Path::new(RUN));
+    folder_in(at, inside)?;
+    let path = at.join(inside);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
+    std::os::unix::fs::chown(&path, Some(uid), Some(uid))?;
+    open_mount(&path)
 }
 
 fn who(run: &Path, uid: u32) -> io::Result<()> {

@@ -10,23 +10,27 @@ use super::tier::{Check, Confinement, Tier};
 use super::wire::{self, Told};
 use super::zygote::Setup;
 
+/// How many uids apps may come to need.
+const UIDS: u32 = 1_000_000;
+
 /// What the checks are made from.
 pub struct Found<'a> {
     pub tier: Option<Tier>,
     /// Stronger tiers that were tried, and the step that failed.
     pub weaker: &'a [(Tier, String)],
     pub maps_owners: bool,
+    pub uid_base: u32,
     pub cgroups: &'a Cgroups,
     pub disk: Option<&'a Disk>,
 }
 
 /// The tiers worth trying, strongest first, none above `most`.
-pub fn candidates(most: Option<Tier>) -> Vec<Tier> {
+pub fn candidates(most: Option<Tier>, uid_base: u32) -> Vec<Tier> {
     let root = nix::unistd::geteuid().is_root();
     let all = [Tier::Full, Tier::Rootless, Tier::ProcessOnly];
     // Root in a user namespace of its own would run apps as the host's root.
     let fits = |tier: &Tier| match tier {
-        Tier::Full => can_build_root(),
+        Tier::Full => can_build_root() && has_uid(uid_base.saturating_add(UIDS)),
         Tier::Rootless => !root,
         Tier::ProcessOnly => true,
     };
@@ -46,6 +50,17 @@ pub fn can_build_root() -> bool {
     nix::unistd::geteuid().is_root() && effective & NEEDED == NEEDED
 }
 
+/// Whether the uids of apps exist here: a container may map only some.
+fn has_uid(uid: u32) -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let number = |word: Option<&str>| word.and_then(|w| w.parse::<u64>().ok());
+    map.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        let (first, count) = (number(words.next()), number(words.nth(1)));
+        first.zip(count).is_some_and(|(first, count)| (first..first + count).contains(&u64::from(uid)))
+    })
+}
+
 /// For people: the tier, and each feature with what to do where it is missing.
 pub fn confinement(found: &Found<'_>) -> Confinement {
     let check = |name, ok: bool, found: String, fix: &str| Check {
@@ -59,10 +74,14 @@ pub fn confinement(found: &Found<'_>) -> Confinement {
     let mut checks = vec![check(
         "root",
         tier == Some(Tier::Full),
-        match (why(Tier::Full), can_build_root()) {
-            (Some(why), _) => why,
-            (None, true) => "root with its capabilities".into(),
-            (None, false) => "no root, or without its capabilities".into(),
+        match (why(Tier::Full), tier == Some(Tier::Full), can_build_root()) {
+            (Some(why), ..) => why,
+            (None, true, _) => "root with its capabilities".into(),
+            (None, false, true) => format!(
+                "root, but the user ids of apps, {} and a million more, do not exist in this container",
+                found.uid_base
+            ),
+            (None, false, false) => "no root, or without its capabilities".into(),
         },
         "Start Steady as root, or by the systemd unit in docs/systemd.md; in a container, give it CAP_SYS_ADMIN and no seccomp profile.",
     )];
@@ -119,7 +138,7 @@ fn summary(found: &Found<'_>) -> String {
 }
 
 /// The same without a server, for `steady doctor`: leaves nothing behind. `data` is the data folder.
-pub fn here(data: &Path) -> Confinement {
+pub fn here(data: &Path, uid_base: u32) -> Confinement {
     let cgroups = Cgroups::probe("doctor");
     // On the data folder's file system; where there is no data folder yet, none is made by looking.
     let tmp = std::path::absolute(data.join("tmp")).unwrap_or_else(|_| data.join("tmp"));
@@ -127,7 +146,7 @@ pub fn here(data: &Path) -> Confinement {
     let scratch = place.join(format!("doctor-{}", std::process::id()));
     let made = crate::base::fs::make_dir(&scratch, 0o700);
     let (mut tier, mut maps_owners, mut weaker) = (None, false, Vec::new());
-    for candidate in candidates(None) {
+    for candidate in candidates(None, uid_base) {
         let setup = Setup { tier: candidate, at: scratch.clone(), binds: Vec::new(), data: scratch.clone() };
         match made.as_ref().map_err(ToString::to_string).and_then(|()| try_out(&setup)) {
             Ok(maps) => {
@@ -138,7 +157,7 @@ pub fn here(data: &Path) -> Confinement {
         }
     }
     let disk = Disk::probe(place, &scratch, false);
-    let found = Found { tier, weaker: &weaker, maps_owners, cgroups: &cgroups, disk: Some(&disk) };
+    let found = Found { tier, weaker: &weaker, maps_owners, uid_base, cgroups: &cgroups, disk: Some(&disk) };
     let confinement = confinement(&found);
     cgroups.leave();
     // A folder of ours, empty by now.

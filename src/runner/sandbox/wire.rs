@@ -71,6 +71,8 @@ pub enum Order {
 pub enum Word {
     /// Beside it: the sockets of the DNS stub, UDP and TCP in turn.
     Doors,
+    /// Beside it: the folder of its socket, where it has a root of its own.
+    Run,
     /// Beside it: where the kernel tells of connects.
     Watch,
     /// The program runs; its process id, where it has no namespace of its own.

@@ -31,6 +31,8 @@ pub struct Steady {
     pub token: String,
     extra: Vec<String>,
     env: Vec<(String, String)>,
+    /// Whom the program runs as: words that come before it.
+    before: Vec<String>,
 }
 
 impl Steady {
@@ -54,7 +56,36 @@ impl Steady {
         // Apps run as users of their own, who must be able to reach their folders.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711)).expect("chmod");
         let extra = flags.iter().map(|&flag| flag.to_owned()).collect();
-        Self { dir, port: free_port(), server: None, token: String::new(), extra, env: vec![] }
+        Self { dir, port: free_port(), server: None, token: String::new(), extra, env: vec![], before: vec![] }
+    }
+
+    /// Every later start of the program on this server's machine is by `before PROGRAM…`, of copies that
+    /// any user can reach, and the folder is `uid`'s.
+    pub fn run_by(&mut self, before: &[&str], uid: u32) {
+        let copy = |from: &Path, name: &str| {
+            std::fs::copy(from, self.dir().join(name)).expect("a copy");
+        };
+        copy(Path::new(env!("CARGO_BIN_EXE_steady")), "steady");
+        copy(&steady::runner::bun::find(None, self.dir()).expect("run `npm ci` first"), "bun");
+        let bun = self.dir().join("bun").display().to_string();
+        self.env("STEADY_BUN", &bun);
+        std::os::unix::fs::chown(self.dir(), Some(uid), Some(uid)).expect("chown");
+        self.before = before.iter().map(|&word| word.to_owned()).collect();
+    }
+    fn program(&self) -> Command {
+        let mut command = steady_command();
+        if let Some((first, rest)) = self.before.split_first() {
+            let own = std::mem::replace(&mut command, Command::new(first));
+            command.args(rest).arg(self.dir().join("steady"));
+            for (name, value) in own.get_envs() {
+                match value {
+                    Some(value) => command.env(name, value),
+                    None => command.env_remove(name),
+                };
+            }
+            command.current_dir(self.dir());
+        }
+        command
     }
 
     /// Sets a variable for every later start of the server.
@@ -100,10 +131,10 @@ impl Steady {
     }
 
     fn serve_command(&self) -> Command {
-        let mut command = steady_command();
+        let mut command = self.program();
         command.arg("serve").arg("--data").arg(self.data());
         command.args(["--listen", &format!("127.0.0.1:{}", self.port), "--domain", "localhost"]);
-        if !rustix::process::geteuid().is_root() {
+        if self.before.is_empty() && !rustix::process::geteuid().is_root() {
             // An ordinary user's walls may be too weak for strangers; here all code is the tests' own.
             command.env("STEADY_SANDBOX", "single-tenant");
         }
@@ -168,7 +199,7 @@ impl Steady {
 
     /// `steady --data DIR …`: what the owner of the machine types.
     pub fn local(&self, args: &[&str], stdin: &str) -> Output {
-        output_within(steady_command().arg("--data").arg(self.data()).args(args), Some(stdin))
+        output_within(self.program().arg("--data").arg(self.data()).args(args), Some(stdin))
     }
     pub fn add_user(&self, name: &str, admin: bool) {
         let mut args = vec!["user", "add", name, "--password-stdin"];
@@ -251,7 +282,7 @@ impl Drop for Steady {
 /// What a stopped server must not leave in its temporary folder. The runner's own three things stay: the
 /// wrapper, the folder that roots are mounted on, and its note of which groups it made.
 pub fn leftovers(data: &Path) -> Vec<PathBuf> {
-    let standing = ["wrapper.ts", "root", "cgroups"];
+    let standing = ["wrapper", "root", "cgroups"];
     let entries = std::fs::read_dir(data.join("tmp")).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| !standing.iter().any(|name| path.ends_with(name))).collect()
 }
