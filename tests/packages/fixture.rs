@@ -51,6 +51,11 @@ impl Place {
         self.0.world.runner.confinement().tier != Some(Tier::ProcessOnly)
     }
 
+    /// Whether memory is limited here.
+    pub fn has_limits(&self) -> bool {
+        !self.0.world.runner.confinement().summary.contains("not enforced")
+    }
+
     /// Ends all; nothing may be left.
     pub fn down(self) {
         let Ok(inner) = Arc::try_unwrap(self.0) else { panic!("a trial still runs") };

@@ -4,6 +4,7 @@ use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use steady::base::Progress;
+use steady::runner::sandbox::tier::Tier;
 use steady::runner::{Admission, JobSpec, LaunchSpec, Limits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -156,4 +157,24 @@ fn registry() -> steady::runner::egress::HostRule {
     let url = String::from_utf8(asked.stdout).expect("text");
     let host = url.trim().split("://").nth(1).and_then(|rest| rest.split('/').next()).expect("a host");
     steady::runner::egress::HostRule::parse(host).expect("a host")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_weakest_tier_it_starts_programs_and_looks_into_none() {
+    let world = World::with(|options| options.tier = Some(Tier::ProcessOnly));
+    let server = std::process::id();
+    let code = format!(
+        "import fs from 'node:fs'; const t = f => {{ try {{ f(); return 'read' }} catch (e) {{ return e.code }} }};
+        const rights = String(fs.readFileSync('/proc/self/status', 'utf8').match(/Cap(Prm|Eff):\\s*0+\\n/g)?.length);
+        const child = Bun.spawnSync([process.execPath, '-e', 'console.log(40 + 2)']);
+        const looks = ['environ', 'maps', 'mem', 'root/etc/hosts'].map(name => t(() => fs.readFileSync('/proc/{server}/' + name)));
+        export default {{ fetch: () => Response.json([String(child.stdout).trim(), rights, ...looks]) }}"
+    );
+    let app = world.app("starts", &[("index.ts", &code)]);
+    world.runner.register(app.clone());
+    let (status, body) = world.get(&app, "/").await;
+    assert_eq!(status, 200, "{body}");
+    let seen: Vec<String> = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(seen, ["42", "2", "EACCES", "EACCES", "EACCES", "EACCES"]);
+    world.down().await;
 }

@@ -77,6 +77,8 @@ fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
         jail::lose_privileges((inherited.tier == Tier::Full).then_some(root.uid))?;
     } else {
         nix::sys::prctl::set_child_subreaper(true).step("adopt orphans")?;
+        // Root without rights: what it owns it may use, where the other walls let it.
+        jail::lose_privileges(None)?;
     }
     prctl::set_no_new_privs().step("no_new_privs")?;
     prctl::set_dumpable(false).step("hide")?;
