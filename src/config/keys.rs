@@ -115,6 +115,12 @@ pub const KEYS: &[Key] = &[
          server is your own, so weaker walls will do. `steady doctor` shows what this machine has.",
     ),
     key("idle_seconds", "300", number("seconds", 1, 31_536_000), "An app nobody used for this long sleeps."),
+    key(
+        "outbound_mb",
+        "10240",
+        number("MiB", 0, 1_073_741_824),
+        "What one app may send to and receive from the world in a day (UTC); 0: no limit.",
+    ),
     key("log_mb", "16", number("MiB", 1, 10_240), "Log kept of one app; the oldest lines go first."),
     key("max_body_mb", "100", number("MiB", 1, 10_240), "Largest body of one request to an app."),
     key("max_pack_mb", "256", number("MiB", 1, 10_240), "Largest push."),

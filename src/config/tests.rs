@@ -32,6 +32,7 @@ fn full() -> Config {
         sandbox: "auto".to_owned(),
         idle_seconds: 300,
         log_mb: 16,
+        outbound_mb: 10_240,
         max_body_mb: 100,
         max_pack_mb: 256,
         start_timeout_seconds: 30,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::child::{self, Ask, Child};
-use super::egress::Egress;
+use super::egress::{Budget, Egress};
 use super::gate::Gate;
 use super::launch::Base;
 use super::logs::Logs;
@@ -55,6 +55,8 @@ impl Common {
 pub struct App {
     common: Arc<Common>,
     logs: Logs,
+    /// What it may move to and from the world today.
+    budget: Arc<Budget>,
     inner: Mutex<Inner>,
     /// Changes with every event; for those who wait for a phase.
     changed: watch::Sender<u64>,
@@ -90,7 +92,8 @@ impl App {
             cold_starts: 0,
             requests: 0,
         };
-        Arc::new(Self { common, logs, inner: Mutex::new(inner), changed: watch::Sender::new(0) })
+        let budget = Arc::new(Budget::new(common.clock.clone()));
+        Arc::new(Self { common, logs, budget, inner: Mutex::new(inner), changed: watch::Sender::new(0) })
     }
 
     pub fn shared(&self) -> &Common {
@@ -99,6 +102,12 @@ impl App {
     pub fn logs(&self) -> &Logs {
         &self.logs
     }
+    /// Bytes a day to and from the world; 0 = no limit.
+    pub fn budget(&self, most: u64) -> Arc<Budget> {
+        self.budget.limit(most);
+        self.budget.clone()
+    }
+
     pub fn spec(&self) -> LaunchSpec {
         self.lock().spec.clone()
     }

@@ -312,7 +312,7 @@ async fn connect_outside(
         trusted: Vec::new(),
         purpose: Purpose::App,
         limits: spec.limits,
-        bytes: None,
+        budget: app.budget(spec.limits.outbound_bytes),
     };
     let (logs, version) = (logs.clone(), spec.version.clone());
     let log = Arc::new(move |line: String| logs.remark(&version, &line));

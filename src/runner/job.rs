@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::app::Common;
-use super::egress::{Net, Purpose, Session, Subject};
+use super::egress::{Budget, Net, Purpose, Session, Subject};
 use super::process::{Ending, Running, Scratch};
 use super::pump::Lines;
 use super::redact::Redactor;
@@ -89,7 +89,8 @@ async fn connect_outside(
         trusted: spec.hosts.clone(),
         purpose: Purpose::Job,
         limits: spec.limits,
-        bytes: None,
+        // A job's time is limited, and who may be asked.
+        budget: Arc::new(Budget::new(common.clock.clone())),
     };
     let log = Arc::new(move |line: String| lines.lock().unwrap_or_else(PoisonError::into_inner).add(line));
     common.egress.serve(subject, doors, log).await.map(Some)

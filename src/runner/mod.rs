@@ -104,6 +104,8 @@ pub struct Limits {
     pub files: u64,
     /// Connections held open: requests in progress, and, counted apart, outbound ones.
     pub connections: u64,
+    /// Bytes a day to and from the world; 0 = no limit.
+    pub outbound_bytes: u64,
 }
 
 impl Default for Limits {
@@ -120,6 +122,7 @@ impl Default for Limits {
             disk_bytes: 1 << 30,
             files: 100_000,
             connections: 1024,
+            outbound_bytes: 10 << 30,
         }
     }
 }

@@ -234,6 +234,7 @@ fn terms(config: &Config) -> Terms {
         cpu_percent: config.cpu_percent,
         log_bytes: config.log_mb << 20,
         disk_bytes: config.disk_mb << 20,
+        outbound_bytes: config.outbound_mb << 20,
         ..Limits::default()
     };
     let most = Limits {
