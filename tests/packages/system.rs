@@ -14,7 +14,7 @@ const SYSTEM: &[(&str, &str)] = &[
     ("sockets", r#"["ping","ping","ping","datagram"]"#),
     ("spawn", r#"["a:hello","b:","42\n",{"from":"child"},"SIGTERM"]"#),
     ("timers", r#"[true,true,true,3,"ECONNREFUSED"]"#),
-    ("user", r#"["unknown","/home/app",true,"/home/app","/tmp","app","linux"]"#),
+    ("user", r#"["app","/home/app",true,"/home/app","/tmp","app","linux"]"#),
     ("watch", r#""new.txt""#),
     ("workers", r#"["added",42,{"sum":3}]"#),
     (
