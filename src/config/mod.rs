@@ -44,8 +44,8 @@ pub struct Config {
     /// `auto` or `single-tenant`.
     pub sandbox: String,
     pub idle_seconds: u64,
-    pub log_mb: u64,
     pub outbound_mb: u64,
+    pub log_mb: u64,
     pub max_body_mb: u64,
     pub max_pack_mb: u64,
     pub start_timeout_seconds: u64,
