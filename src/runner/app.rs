@@ -12,6 +12,7 @@ use super::egress::Egress;
 use super::gate::Gate;
 use super::launch::Base;
 use super::logs::Logs;
+use super::registry::Registry;
 use super::sandbox::cgroup::Cgroups;
 use super::sandbox::disk::Disk;
 use super::sandbox::tier::Tier;
@@ -37,6 +38,7 @@ pub struct Common {
     /// Stronger tiers, and why they cannot be had here.
     pub weaker: Vec<(Tier, String)>,
     pub counter: AtomicU64,
+    pub registry: tokio::sync::OnceCell<Registry>,
 }
 
 impl Common {

@@ -66,12 +66,12 @@ pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Re
             abort.abort();
         }
     }
-    drop(outside?);
+    let refused = outside?.as_ref().map(Session::refused).unwrap_or_default();
     if let Err(why) = entered {
         return Err(Error::internal("a job could not be started in its jail").because(why));
     }
     let tail = lines.lock().unwrap_or_else(PoisonError::into_inner).kept.iter().cloned().collect();
-    Ok(JobReport { success: ending.success, ending: ending.text, tail })
+    Ok(JobReport { success: ending.success, ending: ending.text, tail, refused, limits: Vec::new() })
 }
 
 async fn connect_outside(
