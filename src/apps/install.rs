@@ -119,6 +119,7 @@ impl Apps {
             limits: Limits {
                 memory_bytes: limits.memory_bytes.max(1 << 30),
                 pids: limits.pids.max(512),
+                disk_bytes: limits.disk_bytes.max(4 << 30),
                 cpu_weight: 25,
                 ..limits
             },
