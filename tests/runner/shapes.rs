@@ -52,7 +52,7 @@ async fn with_packages() {
         limits: Limits::default(),
         uid_offset: 900,
         timeout: patient(120),
-        hosts: vec![registry()],
+        hosts: world.runner.registry().await.expect("the registry is found").hosts,
     };
     let report = world.runner.job(job, &Progress::silent()).await.expect("the job runs");
     assert!(report.success, "bun install needs the package registry: {} {:#?}", report.ending, report.tail);
@@ -149,14 +149,6 @@ async fn one_that_listens_by_itself_is_reached_in_its_own_network() {
         assert_eq!((status, body.as_str()), (200, "own port app.localhost"), "{name}: {:#?}", world.log(&app));
     }
     world.down().await;
-}
-
-/// Where this machine's npm gets packages.
-fn registry() -> steady::runner::egress::HostRule {
-    let asked = std::process::Command::new("npm").args(["config", "get", "registry"]).output().expect("npm");
-    let url = String::from_utf8(asked.stdout).expect("text");
-    let host = url.trim().split("://").nth(1).and_then(|rest| rest.split('/').next()).expect("a host");
-    steady::runner::egress::HostRule::parse(host).expect("a host")
 }
 
 #[tokio::test(flavor = "multi_thread")]
