@@ -50,6 +50,10 @@ impl Apps {
         if matches!(needs.lock, Some("bun.lock" | "bun.lockb")) {
             command.push("--frozen-lockfile".into());
         }
+        if inputs.scope == Scope::Everybody {
+            // There is none to run; what others will use must not hang on that being right.
+            command.push("--ignore-scripts".into());
+        }
         self.in_code(app, code, command, INSTALL_TIMEOUT, "bun install", progress).await?;
         if let Some(strict) = strict {
             strict.end().internal("while putting package.json back")?;

@@ -83,7 +83,9 @@ fn key(code: &Path, registry: &Registry) -> String {
 fn scope(code: &Path, package: &[u8]) -> Scope {
     let Ok(package) = serde_json::from_slice::<Value>(package) else { return Scope::Nobody };
     let scripts = ["preinstall", "install", "postinstall", "preprepare", "prepare", "postprepare"];
-    let own = scripts.iter().any(|name| !package["scripts"][name].is_null());
+    // With a binding.gyp Bun runs a compiler that runs what stands in there.
+    let own = scripts.iter().any(|name| !package["scripts"][name].is_null())
+        || fs::symlink_metadata(code.join("binding.gyp")).is_ok();
     let kinds =
         ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies", "overrides", "resolutions"];
     let wanted: Vec<&Value> =
@@ -175,6 +177,7 @@ mod tests {
         ] {
             assert_eq!(of(&[("package.json", bad)]).scope, Scope::Nobody, "{bad}");
         }
+        assert_eq!(of(&[HONO, ("binding.gyp", "{}")]).scope, Scope::Nobody);
     }
 
     #[test]

@@ -8,6 +8,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::base::Clock;
 use crate::base::fs::{make_dir, remove_tree, rename_durable};
 
+/// What is neither kept nor shared is larger.
+const MOST_FILES: u64 = 500_000;
+const MOST_BYTES: u64 = 8 << 30;
+
 /// How a tree of packages is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -28,10 +32,30 @@ pub fn take(kept: &Path, target: &Path, way: Way) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Whether a tree is of a size that packages have, as its files say it: one of holes has it without taking room.
+pub fn is_moderate(tree: &Path) -> bool {
+    let (mut files, mut bytes) = (0u64, 0u64);
+    let mut waiting = vec![tree.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(meta) = entry.metadata() else { continue };
+            files += 1;
+            bytes = bytes.saturating_add(if meta.is_file() { meta.len() } else { 0 });
+            if files > MOST_FILES || bytes > MOST_BYTES {
+                return false;
+            }
+            if meta.is_dir() {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    true
+}
+
 /// Keeps a frozen folder; `share` is given the set before it has its name. One that is there already stays.
 pub fn keep(installed: &Path, kept: &Path, way: Way, share: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     // Packages run code while they are installed: a link left here leads wherever they like.
-    if !fs::symlink_metadata(installed).is_ok_and(|meta| meta.is_dir()) || kept.exists() {
+    if !fs::symlink_metadata(installed).is_ok_and(|meta| meta.is_dir()) || kept.exists() || !is_moderate(installed) {
         return Ok(());
     }
     let parent = kept.parent().unwrap_or(kept);
@@ -124,6 +148,20 @@ mod tests {
         let other = dir.path().join("deps/2");
         keep(&other, Way::Copy).expect("kept");
         assert_eq!(fs::metadata(other.join("node_modules/a.js")).expect("meta").nlink(), 1, "a build may write it");
+    }
+
+    #[test]
+    fn a_folder_of_holes_is_not_read() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let modules = dir.path().join("node_modules");
+        fs::create_dir(&modules).expect("folder");
+        assert!(is_moderate(&modules));
+        for name in ["a", "b", "c"] {
+            fs::File::create(modules.join(name)).and_then(|file| file.set_len(3 << 30)).expect("a hole");
+        }
+        assert!(!is_moderate(&modules));
+        keep(&modules, &dir.path().join("kept"), Way::Copy, |_| Ok(())).expect("skipped");
+        assert!(!dir.path().join("kept").exists());
     }
 
     #[test]
