@@ -155,7 +155,8 @@ async fn one_that_listens_by_itself_is_reached_in_its_own_network() {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_the_weakest_tier_it_starts_programs_and_looks_into_none() {
     if best_abi() < 4 {
-        let why = World::try_with(|options| options.tier = Some(Tier::ProcessOnly)).err().expect("nothing may run here");
+        let why =
+            World::try_with(|options| options.tier = Some(Tier::ProcessOnly)).err().expect("nothing may run here");
         return assert!(why.public.contains("Landlock ABI"), "{why:?}");
     }
     let world = World::with(|options| options.tier = Some(Tier::ProcessOnly));
