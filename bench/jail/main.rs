@@ -1,6 +1,7 @@
 //! The figures of the jail, each beside its peer, taking turns (A B A B …). See bench/jail.sh. Decides nothing.
 //!
 //!     jail [spawn] [requests] [egress] [neighbour] [--rounds N]
+#![allow(clippy::disallowed_methods)] // it measures, and has nothing to shut down
 mod client;
 mod egress;
 mod neighbour;
