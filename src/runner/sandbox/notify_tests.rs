@@ -50,13 +50,15 @@ fn ask<F: Future<Output = ()>>(
         work()
     });
     drop(theirs);
+    // Linux before 6.11 tells the end of the last process when it is reaped, not when it dies.
+    let reaper = std::thread::spawn(move || child.end());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let listener = Listener::new(receive(&ours)).expect("a listener");
         // Far longer than the forked process lives.
         tokio::time::timeout(Duration::from_secs(120), serve(listener)).await.expect("an end");
     });
-    child.end()
+    reaper.join().expect("the reaper")
 }
 
 fn errno<T>(result: io::Result<T>) -> i64 {
