@@ -62,6 +62,11 @@ fn show(status: &AppStatus, global: &Global) -> Done {
             fields.push(("crashed", format!("{times}, last {} UTC: {ending}", out::time(crash.at))));
         }
     }
+    if let Some(moved) = status.process.as_ref().and_then(|process| process.outbound) {
+        let (sent, received) = (out::bytes(moved.bytes_out), out::bytes(moved.bytes_in));
+        let refused = if moved.refused > 0 { format!(", {} refused", moved.refused) } else { String::new() };
+        fields.push(("outbound", format!("{} connections, {sent} sent, {received} received{refused}", moved.total)));
+    }
     out::fields(&fields)
 }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::child::{self, Ask, Child};
-use super::egress::Egress;
+use super::egress::{Budget, Egress};
 use super::gate::Gate;
 use super::launch::Base;
 use super::logs::Logs;
+use super::registry::Registry;
 use super::sandbox::cgroup::Cgroups;
 use super::sandbox::disk::Disk;
 use super::supervisor::{Action, ChildId, Event, Machine, Phase, Refusal};
@@ -36,6 +37,7 @@ pub struct Common {
     /// Stronger tiers, and why they cannot be had here.
     pub weaker: super::table::Tried,
     pub counter: AtomicU64,
+    pub registry: tokio::sync::OnceCell<Registry>,
 }
 
 impl Common {
@@ -55,6 +57,8 @@ impl Common {
 pub struct App {
     common: Arc<Common>,
     logs: Logs,
+    /// What it may move to and from the world today.
+    budget: Arc<Budget>,
     inner: Mutex<Inner>,
     /// Changes with every event; for those who wait for a phase.
     changed: watch::Sender<u64>,
@@ -90,7 +94,8 @@ impl App {
             cold_starts: 0,
             requests: 0,
         };
-        Arc::new(Self { common, logs, inner: Mutex::new(inner), changed: watch::Sender::new(0) })
+        let budget = Arc::new(Budget::new(common.clock.clone()));
+        Arc::new(Self { common, logs, budget, inner: Mutex::new(inner), changed: watch::Sender::new(0) })
     }
 
     pub fn shared(&self) -> &Common {
@@ -99,6 +104,12 @@ impl App {
     pub fn logs(&self) -> &Logs {
         &self.logs
     }
+    /// Bytes a day to and from the world; 0 = no limit.
+    pub fn budget(&self, most: u64) -> Arc<Budget> {
+        self.budget.limit(most);
+        self.budget.clone()
+    }
+
     pub fn spec(&self) -> LaunchSpec {
         self.lock().spec.clone()
     }

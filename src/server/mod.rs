@@ -112,6 +112,7 @@ impl Server {
                 apps_host: apps_host.clone(),
                 terms: terms(&config),
                 idle: Duration::from_secs(config.idle_seconds),
+                build_hosts: config.build_hosts.clone(),
                 uid_base: root.then_some(config.uid_base),
             },
         });
@@ -234,6 +235,7 @@ fn terms(config: &Config) -> Terms {
         cpu_percent: config.cpu_percent,
         log_bytes: config.log_mb << 20,
         disk_bytes: config.disk_mb << 20,
+        outbound_bytes: config.outbound_mb << 20,
         ..Limits::default()
     };
     let most = Limits {

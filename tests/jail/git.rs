@@ -25,7 +25,7 @@ async fn hostile_trees() {
         symlink(to, code.join(name)).expect("a link");
     }
     write(&code.join(".git/hooks/post-checkout"), "#!/bin/sh\ntrue\n");
-    write(&code.join(&"n".repeat(255)), "long");
+    write(&code.join("n".repeat(255)), "long");
     write(&code.join("line\nbreak"), "break");
     write(&code.join("lib/steady/evil.ts"), "x");
     write(&code.join("bunfig.toml"), "preload = [\"./preload.ts\"]\n");

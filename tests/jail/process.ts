@@ -13,7 +13,7 @@ const held = facts.landlock >= 6 ? "EPERM" : "ok";
 
 // Signals.
 check("signal the server", () => call("kill", facts.server, 0), "ESRCH");
-check("signal the server's parent", () => call("kill", facts.serverParent, 0), "ESRCH");
+check("signal the zygote", () => call("kill", facts.zygote, 0), "ESRCH");
 check("signal init", () => call("kill", 1, 0), held);
 check("end init", () => call("kill", 1, KILL), held);
 check("stop init", () => call("kill", 1, 19), held);

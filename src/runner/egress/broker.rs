@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::budget::Budget;
 use super::connect::{Dialer, Guard, Resolver, System, public};
 use super::doors::Doors;
 use super::fake::Fakes;
@@ -32,7 +33,7 @@ const OPENINGS: (u32, u32) = (100, 256);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Whose connections, and what they may be.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Subject {
     pub key: AppKey,
     pub net: Net,
@@ -41,8 +42,8 @@ pub struct Subject {
     pub purpose: Purpose,
     /// `connections` of it.
     pub limits: Limits,
-    /// Bytes both ways after which connections are reset; `None`: counted only.
-    pub bytes: Option<u64>,
+    /// Of the app, whatever process of it runs.
+    pub budget: Arc<Budget>,
 }
 
 /// A cheap handle.
@@ -82,7 +83,7 @@ impl Egress {
         let site = Arc::new(Site {
             policy: Policy { net: subject.net, trusted: subject.trusted, purpose: subject.purpose },
             most: subject.limits.connections,
-            bounds: Bounds { idle: IDLE, bytes: subject.bytes },
+            bounds: Bounds { idle: IDLE, budget: subject.budget },
             fakes: Mutex::new(Fakes::new(doors.ranges)),
             refusals: Refusals::new(log),
             count: Counters::default(),
@@ -119,6 +120,11 @@ impl Egress {
 impl Session {
     pub fn usage(&self) -> Usage {
         self.site.count.usage(self.site.refusals.count())
+    }
+
+    /// Hosts that were refused, at most 64: `api.example.com:443`, or a name only that was looked up.
+    pub fn refused(&self) -> Vec<String> {
+        self.site.refusals.hosts()
     }
 }
 

@@ -6,6 +6,7 @@
 //! outside, checked, and connected to ([`connect`]).
 pub mod address;
 pub mod broker;
+pub mod budget;
 pub mod connect;
 pub mod dns;
 pub mod doors;
@@ -26,6 +27,7 @@ mod udp;
 mod usage;
 
 pub use broker::{Egress, Session, Subject};
+pub use budget::Budget;
 pub use doors::{Attempt, Attempts, Doors, Later, Namespace};
 pub use fake::Ranges;
 pub use policy::Purpose;

@@ -9,6 +9,7 @@ use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+use super::budget::Budget;
 use super::usage::Counters;
 
 /// Bytes moved at once, while there are large buffers; and when there are none.
@@ -60,8 +61,8 @@ impl Drop for Buffer {
 pub struct Bounds {
     /// How long both sides may be silent; up to twice that.
     pub idle: Duration,
-    /// Bytes of the app in all, both ways; beyond it every connection is reset.
-    pub bytes: Option<u64>,
+    /// Bytes of the app, both ways; beyond them every connection is reset.
+    pub budget: Arc<Budget>,
 }
 
 /// Copies until both sides have ended, or one fails, is silent too long, or the app has used its bytes:
@@ -74,11 +75,10 @@ pub async fn relay(mut app: TcpStream, mut out: TcpStream, buffers: &Arc<Buffers
     let done = {
         let (app_read, app_write) = app.split();
         let (out_read, out_write) = out.split();
-        let most = bounds.bytes.unwrap_or(u64::MAX);
         let spend = |counter: &AtomicU64, n: usize| {
             counter.fetch_add(n as u64, Relaxed);
             moved.fetch_add(n as u64, Relaxed);
-            count.bytes() <= most
+            bounds.budget.spend(n)
         };
         let up = pump(app_read, out_write, buffers, |n| spend(&count.bytes_out, n));
         let down = pump(out_read, app_write, buffers, |n| spend(&count.bytes_in, n));
@@ -165,9 +165,15 @@ mod tests {
         (app, upstream, count, work)
     }
 
+    fn budget(most: u64) -> Arc<Budget> {
+        let budget = Budget::new(crate::base::Clock::System);
+        budget.limit(most);
+        Arc::new(budget)
+    }
+
     #[tokio::test]
     async fn bytes_go_both_ways_and_an_end_is_passed_on() {
-        let (mut app, mut upstream, count, work) = linked(Bounds { idle: HOUR, bytes: None }).await;
+        let (mut app, mut upstream, count, work) = linked(Bounds { idle: HOUR, budget: budget(0) }).await;
         let talk = async move {
             app.write_all(b"question").await.expect("written");
             app.shutdown().await.expect("ended");
@@ -196,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reset_is_passed_on() {
-        let (mut app, upstream, _, work) = linked(Bounds { idle: HOUR, bytes: None }).await;
+        let (mut app, upstream, _, work) = linked(Bounds { idle: HOUR, budget: budget(0) }).await;
         reset(upstream);
         let (error, ()) = tokio::join!(async { app.read_u8().await.expect_err("a reset") }, work);
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
@@ -204,12 +210,12 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_bytes_and_too_long_a_silence_end_in_a_reset() {
-        let (mut app, mut upstream, _, work) = linked(Bounds { idle: HOUR, bytes: Some(10) }).await;
+        let (mut app, mut upstream, _, work) = linked(Bounds { idle: HOUR, budget: budget(10) }).await;
         app.write_all(b"more than ten").await.expect("written");
         let (error, ()) = tokio::join!(async { upstream.read_u8().await.expect_err("a reset") }, work);
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         let idle = Duration::from_millis(20);
-        let (mut app, _upstream, _, work) = linked(Bounds { idle, bytes: None }).await;
+        let (mut app, _upstream, _, work) = linked(Bounds { idle, budget: budget(0) }).await;
         let (error, ()) = tokio::join!(async { app.read_u8().await.expect_err("a reset") }, work);
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }

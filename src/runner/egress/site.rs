@@ -193,6 +193,10 @@ impl Site {
             self.refusals.refused(what, "The server has as many outbound connections as it can hold.");
             return None;
         };
+        if let Some(why) = self.bounds.budget.exhausted() {
+            self.refusals.refused(what, &why);
+            return None;
+        }
         if !self.count.open(self.most) {
             let why = format!("{} connections are open, and that is the limit.", self.most);
             self.refusals.refused(what, &why);

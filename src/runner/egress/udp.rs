@@ -113,7 +113,7 @@ impl Flow {
         outside.connect(to).await.map_err(Failure::Connect)?;
         let spend = |counter: &std::sync::atomic::AtomicU64, n: usize| {
             counter.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
-            site.count.bytes() <= site.bounds.bytes.unwrap_or(u64::MAX)
+            site.bounds.budget.spend(n)
         };
         loop {
             tokio::select! {

@@ -44,10 +44,6 @@ impl Counters {
         self.open.fetch_sub(1, Relaxed);
     }
 
-    pub fn bytes(&self) -> u64 {
-        self.bytes_in.load(Relaxed).saturating_add(self.bytes_out.load(Relaxed))
-    }
-
     pub fn usage(&self, refused: u64) -> Usage {
         Usage {
             open: self.open.load(Relaxed),

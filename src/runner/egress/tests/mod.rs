@@ -189,7 +189,7 @@ async fn world(setup: Setup) -> World {
         trusted: setup.trusted,
         purpose: Purpose::App,
         limits: Limits { connections: setup.connections, ..Limits::default() },
-        bytes: None,
+        budget: Arc::new(Budget::new(crate::base::Clock::System)),
     };
     let doors = Doors {
         attempts: Arc::clone(&jail) as Arc<dyn Attempts>,
