@@ -236,11 +236,14 @@ pub fn open_beneath(root: &Path, relative: &Path) -> Result<File> {
     if meta.is_file() { Ok(file) } else { Err(missing()) }
 }
 
-/// Folders nested deeper are not counted: each holds descriptors open.
+/// Folders nested deeper are not looked into, because each holds descriptors open.
 const DEEPEST: u32 = 128;
+/// What such a folder counts as, so that nothing hides in it: more than any disk has.
+const TOO_DEEP: u64 = 1 << 50;
 
 /// Bytes of all regular files below `path`, without following links, whatever a program that writes there puts in
-/// their place meanwhile; what cannot be read counts as 0. A large tree takes seconds; the runtime is told.
+/// their place meanwhile; what cannot be read counts as 0, and 129 levels as a pebibyte, which is also the most it
+/// answers. A large tree takes seconds; the runtime is told.
 pub fn tree_size(path: &Path) -> u64 {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let count = || rustix::fs::open(path, flags, Mode::empty()).map_or(0, |top| size_below(&top, DEEPEST));
@@ -248,23 +251,27 @@ pub fn tree_size(path: &Path) -> u64 {
 }
 
 fn size_below(folder: &OwnedFd, deeper: u32) -> u64 {
-    let mut total = 0;
+    let mut total = 0u64;
     let Ok(entries) = rustix::fs::Dir::read_from(folder) else { return 0 };
     for entry in entries {
         let Ok(entry) = entry else { break };
         let name = entry.file_name();
         let Ok(stat) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory if deeper > 0 && !matches!(name.to_bytes(), b"." | b"..") => {
+            FileType::Directory if matches!(name.to_bytes(), b"." | b"..") => {}
+            FileType::Directory if deeper == 0 => return TOO_DEEP,
+            FileType::Directory => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let inner = rustix::fs::openat(folder, name, flags, Mode::empty());
-                total += inner.map_or(0, |inner| size_below(&inner, deeper - 1));
+                total = total.saturating_add(inner.map_or(0, |inner| size_below(&inner, deeper - 1)));
             }
-            FileType::RegularFile => total += u64::try_from(stat.st_blocks).unwrap_or_default() * 512,
+            FileType::RegularFile => {
+                total = total.saturating_add(u64::try_from(stat.st_blocks).unwrap_or_default() * 512);
+            }
             _ => {}
         }
     }
-    total
+    total.min(TOO_DEEP)
 }
 
 #[cfg(test)]
@@ -290,7 +297,7 @@ mod tests {
             rustix::fs::mkdirat(&at, "d", Mode::RWXU).expect("folder");
             at = rustix::fs::openat(&at, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).expect("open");
         }
-        assert_eq!(tree_size(&tree), size);
+        assert_eq!(tree_size(&tree), TOO_DEEP, "something may be in there");
         remove_tree(&tree).expect("removed");
     }
 
