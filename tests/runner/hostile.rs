@@ -227,7 +227,7 @@ async fn one_that_listens_and_lets_nobody_in_is_stopped_at_once() {
     let app = world.app("full", &[("index.ts", code)]);
     world.runner.register(app.clone());
     let (runner, key) = (world.runner.clone(), app.key.clone());
-    let visitor = tokio::spawn(async move { drop(runner.admit(&key).await) });
+    let visitor = world.tasks.spawn("visitor", async move { drop(runner.admit(&key).await) });
     world.logged(&app, "bound 0 0").await;
     world.logged(&app, "full").await;
     // Time for the server to have dialed.
