@@ -238,19 +238,28 @@ pub fn open_beneath(root: &Path, relative: &Path) -> Result<File> {
 
 /// Folders nested deeper are not looked into, because each holds descriptors open.
 const DEEPEST: u32 = 128;
-/// What such a folder counts as, so that nothing hides in it: more than any disk has.
+/// What such a folder counts as where nothing may hide in it: more than any disk has.
 const TOO_DEEP: u64 = 1 << 50;
 
 /// Bytes of all regular files below `path`, without following links, whatever a program that writes there puts in
-/// their place meanwhile; what cannot be read counts as 0, and 129 levels as a pebibyte, which is also the most it
-/// answers. A large tree takes seconds; the runtime is told.
+/// their place meanwhile; what cannot be read counts as 0, and so does what lies deeper than 128 levels. A large
+/// tree takes seconds; the runtime is told.
 pub fn tree_size(path: &Path) -> u64 {
+    size(path, 0)
+}
+
+/// The same for who may hide something: a folder that is too deep counts as a pebibyte, the most there is.
+pub fn tree_size_at_worst(path: &Path) -> u64 {
+    size(path, TOO_DEEP)
+}
+
+fn size(path: &Path, too_deep: u64) -> u64 {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let count = || rustix::fs::open(path, flags, Mode::empty()).map_or(0, |top| size_below(&top, DEEPEST));
+    let count = || rustix::fs::open(path, flags, Mode::empty()).map_or(0, |top| size_below(&top, DEEPEST, too_deep));
     super::task::blocking(count)
 }
 
-fn size_below(folder: &OwnedFd, deeper: u32) -> u64 {
+fn size_below(folder: &OwnedFd, deeper: u32, too_deep: u64) -> u64 {
     let mut total = 0u64;
     let Ok(entries) = rustix::fs::Dir::read_from(folder) else { return 0 };
     for entry in entries {
@@ -259,11 +268,11 @@ fn size_below(folder: &OwnedFd, deeper: u32) -> u64 {
         let Ok(stat) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory if matches!(name.to_bytes(), b"." | b"..") => {}
-            FileType::Directory if deeper == 0 => return TOO_DEEP,
+            FileType::Directory if deeper == 0 => total = total.saturating_add(too_deep),
             FileType::Directory => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let inner = rustix::fs::openat(folder, name, flags, Mode::empty());
-                total = total.saturating_add(inner.map_or(0, |inner| size_below(&inner, deeper - 1)));
+                total = total.saturating_add(inner.map_or(0, |inner| size_below(&inner, deeper - 1, too_deep)));
             }
             FileType::RegularFile => {
                 total = total.saturating_add(u64::try_from(stat.st_blocks).unwrap_or_default() * 512);
@@ -297,7 +306,8 @@ mod tests {
             rustix::fs::mkdirat(&at, "d", Mode::RWXU).expect("folder");
             at = rustix::fs::openat(&at, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).expect("open");
         }
-        assert_eq!(tree_size(&tree), TOO_DEEP, "something may be in there");
+        assert_eq!(tree_size(&tree), size);
+        assert_eq!(tree_size_at_worst(&tree), TOO_DEEP, "something may be in there");
         remove_tree(&tree).expect("removed");
     }
 

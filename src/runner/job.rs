@@ -118,7 +118,7 @@ async fn until_full(common: &Arc<Common>, spec: &JobSpec, home: &Path) -> String
         let counts = turn.is_multiple_of(COUNTED_EVERY);
         let (disk, folders, most) = (common.disk.clone(), [spec.cwd.clone(), home.to_owned()], spec.limits.disk_bytes);
         let looked = tokio::task::spawn_blocking(move || {
-            let written = || folders.iter().map(|folder| crate::base::fs::tree_size(folder)).sum::<u64>();
+            let written = || folders.iter().map(|folder| crate::base::fs::tree_size_at_worst(folder)).sum::<u64>();
             disk.floor()
                 .or_else(|| (counts && written() > most).then(|| format!("it wrote more than {} MiB", most >> 20)))
         });
