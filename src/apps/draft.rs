@@ -14,7 +14,7 @@ use crate::accounts::Actor;
 use crate::base::fs::{remove_tree, tree_size};
 use crate::base::{DraftId, Error, Kind, Millis, Progress, Result, ResultExt as _};
 use crate::runner::logs::Logs;
-use crate::runner::{AppKey, JobSpec, State};
+use crate::runner::{AppKey, JobSpec, Limits, State};
 use crate::store::drafts::{self, DraftRow};
 
 /// A draft nobody ran again for this long is collected, once its process sleeps.
@@ -167,6 +167,7 @@ impl Apps {
             return Ok(());
         }
         let path = |p: &Path| p.to_string_lossy().into_owned();
+        let limits = self.options().terms.limits;
         let spec = JobSpec {
             command: vec!["steady".into(), "copy-home".into(), path(&from), path(to), how.limit.to_string()],
             cwd: to.to_owned(),
@@ -174,7 +175,8 @@ impl Apps {
             writable: vec![from, to.to_owned()],
             readable: vec![],
             env: vec![],
-            limits: self.options().terms.limits,
+            // An app may keep more than the server's own limit when that was approved; the copy counts itself.
+            limits: Limits { disk_bytes: limits.disk_bytes.max(how.limit), ..limits },
             uid_offset: app_uid(app)?,
             timeout: how.timeout,
             hosts: vec![],

@@ -1,8 +1,11 @@
 //! Every path on disk is built here, and every durable write happens here.
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 
 use super::error::{Error, Kind, Result, ResultExt as _};
 use super::secret::random_token;
@@ -217,7 +220,6 @@ pub fn confine(path: &str) -> Result<PathBuf> {
 /// Opens `relative` for reading below `root` without following any link that leaves it.
 /// Errors: `NotFound` for anything that is not a regular file inside.
 pub fn open_beneath(root: &Path, relative: &Path) -> Result<File> {
-    use rustix::fs::{Mode, OFlags, ResolveFlags};
     let missing = || Error::not_found(format!("there is no file {}", relative.display()));
     let base = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|_| missing())?;
@@ -234,28 +236,80 @@ pub fn open_beneath(root: &Path, relative: &Path) -> Result<File> {
     if meta.is_file() { Ok(file) } else { Err(missing()) }
 }
 
-/// Bytes of all regular files below `path`, without following links; what cannot be read counts as 0.
+/// Folders nested deeper are not looked into, because each holds descriptors open.
+const DEEPEST: u32 = 128;
+/// What such a folder counts as where nothing may hide in it: more than any disk has.
+const TOO_DEEP: u64 = 1 << 50;
+
+/// Bytes of all regular files below `path`, without following links, whatever a program that writes there puts in
+/// their place meanwhile; what cannot be read counts as 0, and so does what lies deeper than 128 levels. A large
+/// tree takes seconds; the runtime is told.
 pub fn tree_size(path: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    let mut total = 0;
-    let mut waiting = vec![path.to_owned()];
-    while let Some(dir) = waiting.pop() {
-        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-            let Ok(meta) = entry.metadata() else { continue };
-            if meta.is_dir() {
-                waiting.push(entry.path());
-            } else if meta.is_file() {
-                total += meta.blocks() * 512;
+    size(path, 0)
+}
+
+/// The same for who may hide something: a folder that is too deep counts as a pebibyte, the most there is.
+pub fn tree_size_at_worst(path: &Path) -> u64 {
+    size(path, TOO_DEEP)
+}
+
+fn size(path: &Path, too_deep: u64) -> u64 {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let count = || rustix::fs::open(path, flags, Mode::empty()).map_or(0, |top| size_below(&top, DEEPEST, too_deep));
+    super::task::blocking(count)
+}
+
+fn size_below(folder: &OwnedFd, deeper: u32, too_deep: u64) -> u64 {
+    let mut total = 0u64;
+    let Ok(entries) = rustix::fs::Dir::read_from(folder) else { return 0 };
+    for entry in entries {
+        let Ok(entry) = entry else { break };
+        let name = entry.file_name();
+        let Ok(stat) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory if matches!(name.to_bytes(), b"." | b"..") => {}
+            FileType::Directory if deeper == 0 => total = total.saturating_add(too_deep),
+            FileType::Directory => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let inner = rustix::fs::openat(folder, name, flags, Mode::empty());
+                total = total.saturating_add(inner.map_or(0, |inner| size_below(&inner, deeper - 1, too_deep)));
             }
+            FileType::RegularFile => {
+                total = total.saturating_add(u64::try_from(stat.st_blocks).unwrap_or_default() * 512);
+            }
+            _ => {}
         }
     }
-    total
+    total.min(TOO_DEEP)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_tree_is_counted_without_what_its_links_lead_to() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let (tree, outside) = (dir.path().join("tree"), dir.path().join("outside"));
+        for folder in [&tree.join("a/b"), &outside] {
+            fs::create_dir_all(folder).expect("folder");
+            write_atomic(&folder.join("file"), &[1; 10_000], 0o600).expect("file");
+        }
+        std::os::unix::fs::symlink(&outside, tree.join("a/link")).expect("link");
+        std::os::unix::fs::symlink(outside.join("file"), tree.join("link")).expect("link");
+        let size = tree_size(&tree);
+        assert!((10_000..20_000).contains(&size), "{size}");
+        // Deeper than a path can be long, and than descriptors go.
+        let mut at = rustix::fs::open(&tree, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).expect("open");
+        for _ in 0..3000 {
+            rustix::fs::mkdirat(&at, "d", Mode::RWXU).expect("folder");
+            at = rustix::fs::openat(&at, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).expect("open");
+        }
+        assert_eq!(tree_size(&tree), size);
+        assert_eq!(tree_size_at_worst(&tree), TOO_DEEP, "something may be in there");
+        remove_tree(&tree).expect("removed");
+    }
 
     #[test]
     fn paths_that_leave_or_hide() {

@@ -10,9 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::io::Errno;
 use rustix::net::{SocketType, sockopt};
 
-use super::egress::{Attempt, Attempts, Doors, Later, Namespace, Ranges};
+use super::egress::{Attempt, Attempts, Doors, Later, Namespace, Ranges, Rate};
 use super::sandbox::notify::{Call, Listener, To};
 use super::wire::Wire;
+
+/// Connects of one child that are looked at: a second after a burst, and at once. Each is the server's work and
+/// on nobody's account, so who makes more of them waits.
+const CONNECTS: (u32, u32) = (3_000, 6_000);
 
 /// What of a child the engine needs; `None` when the child ended before it had them.
 /// Inside the runtime.
@@ -37,8 +41,9 @@ pub fn open(wire: &Wire, folder: Option<&Path>) -> io::Result<Option<Doors>> {
     let v6 = dns_udp.iter().any(|socket| socket.local_addr().is_ok_and(|at| at.is_ipv6()));
     let ranges = if v6 { Ranges::JAIL } else { Ranges { v6: None, ..Ranges::JAIL } };
     let attempts = Arc::new(Connects {
-        listener: Listener::new(watch)?,
+        listener: Listener::new(watch, !has_network)?,
         folder: folder.map(Path::to_owned),
+        rate: Rate::new(CONNECTS.0, CONNECTS.1),
         waiting: Mutex::default(),
     });
     let namespace = has_network.then(|| Arc::new(Inside(wire.clone())) as Arc<dyn Namespace>);
@@ -50,6 +55,7 @@ struct Connects {
     listener: Listener,
     /// Without a network of its own: the one folder whose unix sockets it may reach.
     folder: Option<PathBuf>,
+    rate: Rate,
     waiting: Mutex<HashMap<u64, Call>>,
 }
 
@@ -63,6 +69,7 @@ impl Attempts for Connects {
     fn next(&self) -> Later<'_, Option<Attempt>> {
         Box::pin(async move {
             loop {
+                self.rate.turn().await;
                 let call = match self.listener.next().await {
                     Ok(call) => call?,
                     Err(error) => {

@@ -22,7 +22,9 @@ const TAIL: usize = 200;
 const MAX_LINES: usize = 20_000;
 
 /// How often the room a job takes is counted.
-const LOOKED_EVERY: Duration = Duration::from_secs(3);
+const LOOKED_EVERY: Duration = Duration::from_millis(250);
+/// In these turns its files are counted too, which takes longer.
+const COUNTED_EVERY: u64 = 12;
 
 /// See `Runner::job`.
 pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Result<JobReport> {
@@ -111,18 +113,20 @@ async fn connect_outside(
 /// Returns why, when the server's disk is nearly full or the job has written more than its limit, looked at
 /// every few seconds: nothing else bounds what it writes there.
 async fn until_full(common: &Arc<Common>, spec: &JobSpec, home: &Path) -> String {
-    loop {
+    for turn in 1u64.. {
         tokio::time::sleep(LOOKED_EVERY).await;
+        let counts = turn.is_multiple_of(COUNTED_EVERY);
         let (disk, folders, most) = (common.disk.clone(), [spec.cwd.clone(), home.to_owned()], spec.limits.disk_bytes);
         let looked = tokio::task::spawn_blocking(move || {
-            let written: u64 = folders.iter().map(|folder| crate::base::fs::tree_size(folder)).sum();
-            let above = written > most;
-            disk.floor().or_else(|| above.then(|| format!("it wrote more than {} MiB", most >> 20)))
+            let written = || folders.iter().map(|folder| crate::base::fs::tree_size_at_worst(folder)).sum::<u64>();
+            disk.floor()
+                .or_else(|| (counts && written() > most).then(|| format!("it wrote more than {} MiB", most >> 20)))
         });
         if let Ok(Some(why)) = looked.await {
             return why;
         }
     }
+    std::future::pending().await
 }
 
 struct Tail {

@@ -26,6 +26,8 @@ use crate::base::{Clock, Error, Millis, Result, ResultExt as _, Tasks};
 pub const SOCKET: &str = "http.sock";
 /// How long after its socket refused a child's death may go unnoticed.
 const DEATH_NOTICED: Duration = Duration::from_secs(1);
+/// How long a child that boots may take to let a connection in.
+const ACCEPTS: Duration = Duration::from_secs(2);
 /// Connections kept for the next request.
 const MAX_POOLED: usize = 128;
 
@@ -180,7 +182,9 @@ impl Line {
         if self.dial_socket().await.is_ok() {
             return true;
         }
-        let by_port = port && self.dial_port().await.is_ok();
+        // A child that listens and lets nobody in would hold up whoever is to stop it.
+        let dialed = async { tokio::time::timeout(ACCEPTS, self.dial_port()).await };
+        let by_port = port && matches!(dialed.await, Ok(Ok(_)));
         self.by_port.store(by_port, Ordering::Relaxed);
         by_port
     }

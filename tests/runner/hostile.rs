@@ -208,3 +208,33 @@ async fn a_killed_server_leaves_no_orphan() {
     other.wait().expect("ended");
     world.down().await;
 }
+
+/// Its queue of connections is full from the start, and nobody takes one out: a dial would wait for minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_listens_and_lets_nobody_in_is_stopped_at_once() {
+    let world = World::new();
+    if no_root(&world) {
+        return;
+    }
+    let code = "import { dlopen } from 'bun:ffi';
+        const two = { args: ['i32', 'i32'], returns: 'i32' }, three = { args: ['i32', 'i32', 'i32'], returns: 'i32' }, to = { args: ['i32', 'ptr', 'u32'], returns: 'i32' };
+        const c = dlopen('libc.so.6', { socket: three, bind: to, listen: two, connect: to }).symbols;
+        const at = new Uint8Array([2, 0, 3000 >> 8, 3000 & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        const server = c.socket(2, 1, 0);
+        console.log('bound', c.bind(server, at, 16), c.listen(server, 0));
+        for (let n = 0; n < 4; n++) c.connect(c.socket(2, 1 | 2048, 0), at, 16);
+        console.log('full'); setInterval(() => {}, 1e6);";
+    let app = world.app("full", &[("index.ts", code)]);
+    world.runner.register(app.clone());
+    let (runner, key) = (world.runner.clone(), app.key.clone());
+    let visitor = world.tasks.spawn("visitor", async move { drop(runner.admit(&key).await) });
+    world.logged(&app, "bound 0 0").await;
+    world.logged(&app, "full").await;
+    // Time for the server to have dialed.
+    tokio::time::sleep(patient(2)).await;
+    world.runner.pause(&app.key).await;
+    assert_eq!(world.runner.status(&app.key).expect("known").state, State::Paused);
+    assert_eq!(marked(&world.options.instance), Vec::<u32>::new(), "it lives on");
+    visitor.await.expect("an answer");
+    world.down().await;
+}

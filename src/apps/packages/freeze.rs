@@ -13,8 +13,11 @@ use crate::base::{Result, ResultExt as _};
 /// frozen from the top before anything in it is looked at by name.
 pub fn chown_tree(path: &Path, owner: Option<u32>) -> std::io::Result<()> {
     let Some(owner) = owner else { return Ok(()) };
-    freeze(rustix::fs::open(path, folder_flags(), Mode::empty())?, 0)?;
-    if owner == 0 { Ok(()) } else { give(path, owner) }
+    // As many entries as the uid liked to make.
+    crate::base::task::blocking(|| {
+        freeze(rustix::fs::open(path, folder_flags(), Mode::empty())?, 0)?;
+        if owner == 0 { Ok(()) } else { give(path, owner) }
+    })
 }
 
 /// Folders nested deeper are nobody's packages.

@@ -3,6 +3,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -22,7 +23,8 @@ use super::usage::{Counters, Usage};
 use crate::base::{Result, ResultExt as _, Tasks};
 use crate::runner::{AppKey, Limits};
 
-/// Outbound connections of all apps together: two descriptors each.
+/// Outbound connections of all apps together: two descriptors each, and no more than a quarter of what this
+/// process may have.
 const CONNECTIONS: usize = 8192;
 /// A connection on which nothing moves for so long is reset.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -51,7 +53,7 @@ pub struct Egress {
     resolver: Arc<dyn Resolver>,
     guard: Guard,
     buffers: Arc<Buffers>,
-    places: Arc<Semaphore>,
+    pub(super) places: Arc<Semaphore>,
 }
 
 /// The outbound connections of one app. Dropping it ends them all.
@@ -66,7 +68,9 @@ impl Egress {
     }
 
     pub(super) fn with(tasks: Tasks, resolver: Arc<dyn Resolver>, guard: Guard) -> Self {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let (_, files) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+        let most = usize::try_from(files / 8).unwrap_or(CONNECTIONS).clamp(64, CONNECTIONS);
+        let places = Arc::new(Semaphore::new(most));
         Self { tasks, resolver, guard, buffers: Arc::default(), places }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::address::barred;
 use super::doors::Later;
@@ -26,13 +26,15 @@ const CONNECT: Duration = Duration::from_secs(20);
 /// How long an answer is used again, and how many names' answers are kept per app.
 const FRESH: Duration = Duration::from_secs(10);
 const KEPT: usize = 256;
-/// Look-ups in progress: of one app, and of all.
-const OF_ONE: usize = 8;
-const OF_ALL: usize = 48;
+/// Look-ups in progress: of one app, and of all. An app can name hosts whose name servers never answer: it takes
+/// many such apps to keep the others waiting.
+const OF_ONE: usize = 4;
+const OF_ALL: usize = 256;
 
 /// Asks the network of the server for a name's addresses, in the order to try them.
 pub trait Resolver: Send + Sync + 'static {
-    fn look_up(&self, name: Arc<str>) -> Later<'static, io::Result<Vec<IpAddr>>>;
+    /// `place` is given back when the look-up has ended, which may be long after anybody waits for it.
+    fn look_up(&self, name: Arc<str>, place: OwnedSemaphorePermit) -> Later<'static, io::Result<Vec<IpAddr>>>;
 }
 
 /// Says why an address may not be reached, if so.
@@ -56,13 +58,13 @@ impl Default for System {
 }
 
 impl Resolver for System {
-    fn look_up(&self, name: Arc<str>) -> Later<'static, io::Result<Vec<IpAddr>>> {
+    fn look_up(&self, name: Arc<str>, place: OwnedSemaphorePermit) -> Later<'static, io::Result<Vec<IpAddr>>> {
         let places = Arc::clone(&self.places);
         Box::pin(async move {
-            let place = places.acquire_owned().await.map_err(io::Error::other)?;
+            let of_all = places.acquire_owned().await.map_err(io::Error::other)?;
             let work = move || {
                 // Kept until the thread is free, also when nobody waits for it any more.
-                let _place = place;
+                let _places = (place, of_all);
                 (&*name, 0).to_socket_addrs().map(|all| all.map(|one| one.ip()).collect())
             };
             tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
@@ -86,14 +88,15 @@ type Answer = (Instant, Vec<IpAddr>);
 pub struct Dialer {
     resolver: Arc<dyn Resolver>,
     guard: Guard,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     rate: Rate,
     kept: Mutex<HashMap<Arc<str>, Answer>>,
 }
 
 impl Dialer {
     pub fn new(resolver: Arc<dyn Resolver>, guard: Guard) -> Self {
-        Self { resolver, guard, places: Semaphore::new(OF_ONE), rate: Rate::new(50, 100), kept: Mutex::default() }
+        let places = Arc::new(Semaphore::new(OF_ONE));
+        Self { resolver, guard, places, rate: Rate::new(50, 100), kept: Mutex::default() }
     }
 
     /// A connection to one of the host's addresses that may be reached.
@@ -136,13 +139,13 @@ impl Dialer {
             return Ok(all);
         }
         let work = async {
-            let _place = self.places.acquire().await.map_err(io::Error::other)?;
+            let place = Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)?;
             // Another connection may have asked while this one waited.
             if let Some(all) = kept(Clock::stopwatch()) {
                 return Ok(all);
             }
             self.rate.turn().await;
-            let all = self.resolver.look_up(Arc::clone(name)).await?;
+            let all = self.resolver.look_up(Arc::clone(name), place).await?;
             let now = Clock::stopwatch();
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             if kept.len() >= KEPT {
@@ -186,12 +189,13 @@ async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct Flips(AtomicUsize);
 
     impl Resolver for Flips {
-        fn look_up(&self, _: Arc<str>) -> Later<'static, io::Result<Vec<IpAddr>>> {
+        fn look_up(&self, _: Arc<str>, _: OwnedSemaphorePermit) -> Later<'static, io::Result<Vec<IpAddr>>> {
             let turn = self.0.fetch_add(1, Ordering::SeqCst);
             let answer = [vec![[8, 8, 8, 8], [127, 0, 0, 1]], vec![[10, 0, 0, 1]], vec![]];
             let answer = answer[turn.min(2)].iter().map(|ip| IpAddr::from(*ip)).collect();
@@ -215,6 +219,28 @@ mod tests {
         assert!(matches!(dialer.addresses(&to("c.d", false)).await, Err(Failure::Barred(_, "private"))));
     }
 
+    /// Its name servers never answer: the thread that asks them is busy for longer than anybody waits.
+    #[derive(Default)]
+    struct Mute(Mutex<Vec<OwnedSemaphorePermit>>);
+
+    impl Resolver for Mute {
+        fn look_up(&self, _: Arc<str>, place: OwnedSemaphorePermit) -> Later<'static, io::Result<Vec<IpAddr>>> {
+            self.0.lock().expect("places").push(place);
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_up_nobody_waits_for_still_takes_its_place() {
+        let resolver = Arc::new(Mute::default());
+        let dialer = Dialer::new(Arc::clone(&resolver) as Arc<dyn Resolver>, public());
+        for n in 0..2 * OF_ONE {
+            // Begun, and given up.
+            assert!(dialer.addresses(&to(&format!("n{n}.b"), false)).now_or_never().is_none());
+        }
+        assert_eq!(resolver.0.lock().expect("places").len(), OF_ONE);
+    }
+
     #[tokio::test]
     async fn addresses_are_tried_in_order_until_one_answers() {
         let listener = std::net::TcpListener::bind("127.0.0.2:0").expect("a listener");
@@ -227,7 +253,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_systems_resolver_knows_localhost() {
-        let all = System::default().look_up("localhost".into()).await.expect("addresses");
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+        let all = System::default().look_up("localhost".into(), place).await.expect("addresses");
         assert!(all.iter().all(IpAddr::is_loopback) && !all.is_empty());
     }
 }

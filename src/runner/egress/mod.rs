@@ -31,6 +31,7 @@ pub use budget::Budget;
 pub use doors::{Attempt, Attempts, Doors, Later, Namespace};
 pub use fake::Ranges;
 pub use policy::Purpose;
+pub use rate::Rate;
 pub use refusals::Log;
 pub use rule::{HostRule, Net, Reach};
 pub use usage::Usage;

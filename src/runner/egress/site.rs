@@ -185,7 +185,11 @@ impl Site {
 
     /// Counts one more connection that came in at an address of ours. `None`: too many; it is said.
     pub fn open(self: &Arc<Self>, at: IpAddr, what: &str) -> Option<Open> {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        // Never more than are left: however many apps take all they can, there is one for who has none.
+        let left = self.places.available_permits() as u64;
+        let crowded = self.count.open_now() >= left;
+        let place = Arc::clone(&self.places).try_acquire_owned().ok().filter(|_| !crowded);
+        let Some(place) = place else {
             self.refusals.refused(what, "The server has as many outbound connections as it can hold.");
             return None;
         };

@@ -36,6 +36,10 @@ impl Counters {
         free
     }
 
+    pub fn open_now(&self) -> u64 {
+        self.open.load(Relaxed)
+    }
+
     pub fn close(&self) {
         self.open.fetch_sub(1, Relaxed);
     }

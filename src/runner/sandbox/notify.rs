@@ -3,6 +3,10 @@
 //! A caller waits in its call until it is answered: go on, an error, or a socket in place of its own. What it
 //! asked for is read out of its memory, and may have changed a moment later. So *go on* promises nothing
 //! about where the call leads, and is only for jails whose own network namespace decides that.
+//!
+//! Looking can take as long as a hostile caller likes: its memory may be slow to come, and who closes a socket
+//! last waits for what is unsent in it (SO_LINGER). So it is done where a thread may block, and no descriptor
+//! of a caller is kept, unless its socket is to be replaced.
 use std::io::{self, Error};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -24,6 +28,8 @@ pub struct Listener {
     fd: AsyncFd<OwnedFd>,
     /// Looking and taking are one step, or the second of two takers would block.
     taking: Mutex<()>,
+    /// Whether calls come with their socket.
+    keeps_sockets: bool,
 }
 
 /// One `connect` that waits for an answer. Unanswered, it waits until its thread is killed or the
@@ -41,8 +47,14 @@ pub struct Call {
     pub datagram: bool,
     /// The caller does not want to wait.
     pub nonblocking: bool,
-    /// The caller's socket itself, whatever it does to its number meanwhile.
-    socket: OwnedFd,
+    /// The caller's socket itself, whatever it does to its number meanwhile, where it may be replaced.
+    socket: Option<OwnedFd>,
+}
+
+impl Call {
+    fn socket(&self) -> Result<&OwnedFd, Errno> {
+        self.socket.as_ref().ok_or(Errno::BADF)
+    }
 }
 
 enum Taken {
@@ -52,11 +64,12 @@ enum Taken {
 }
 
 impl Listener {
-    /// Takes the descriptor over. Within a tokio runtime.
-    pub fn new(fd: OwnedFd) -> io::Result<Self> {
+    /// Takes the descriptor over. Within a tokio runtime. `replaces`: for a jail without a network of its own,
+    /// whose calls are answered by [`Self::replace`], [`Self::reach_unix`] and [`Self::forget`] too.
+    pub fn new(fd: OwnedFd, replaces: bool) -> io::Result<Self> {
         // SAFETY: the descriptor is owned, and is neither replaced nor closed while registered.
         let fd = unsafe { AsyncFd::register(fd)? };
-        Ok(Self { fd, taking: Mutex::new(()) })
+        Ok(Self { fd, taking: Mutex::new(()), keeps_sockets: replaces })
     }
 
     /// The next call; `None` when the last process under the filter has ended (Linux 5.9; before, never).
@@ -67,7 +80,7 @@ impl Listener {
             let mut ready = self.fd.readable().await?;
             match ready.try_io(|fd| self.take(fd.get_ref())) {
                 Ok(Ok(Taken::Call(raw))) => {
-                    if let Some(call) = self.look(&raw)? {
+                    if let Some(call) = crate::base::task::blocking(|| self.look(&raw))? {
                         return Ok(Some(call));
                     }
                 }
@@ -122,6 +135,7 @@ impl Listener {
             let datagram = sockopt::socket_type(&socket)? != SocketType::STREAM && family != AddressFamily::UNIX;
             let nonblocking = rustix::fs::fcntl_getfl(&socket)?.contains(OFlags::NONBLOCK);
             let to = caller::to(&bytes);
+            let socket = self.keeps_sockets.then_some(socket);
             Ok(Some(Call { id: raw.id, thread, fd, to, family, datagram, nonblocking, socket }))
         });
         match call {
@@ -189,7 +203,7 @@ impl Listener {
 
     /// Makes the caller's socket forget where it was connected to: what [`To::Nowhere`] asks for.
     pub fn forget(&self, call: Call) -> io::Result<()> {
-        let errno = rustix::net::connect_unspec(&call.socket).map_or_else(Errno::raw_os_error, |()| 0);
+        let errno = call.socket().and_then(rustix::net::connect_unspec).map_or_else(Errno::raw_os_error, |()| 0);
         self.answer(call.id, 0, errno)
     }
 
@@ -215,7 +229,7 @@ fn connect_beneath(call: &Call, folder: &Path) -> Result<OwnedFd, Errno> {
         Errno::XDEV | Errno::LOOP => Errno::ACCESS,
         other => other,
     })?;
-    let kind = sockopt::socket_type(&call.socket)?;
+    let kind = sockopt::socket_type(call.socket()?)?;
     let quick = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, quick, None)?;
     let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
@@ -225,14 +239,15 @@ fn connect_beneath(call: &Call, folder: &Path) -> Result<OwnedFd, Errno> {
 
 /// Makes the new socket behave like the old; answers the flags for the caller's descriptor.
 fn dress(call: &Call, socket: &OwnedFd) -> Result<u32, Errno> {
-    let old = rustix::fs::fcntl_getfl(&call.socket)?;
+    let asked = call.socket()?;
+    let old = rustix::fs::fcntl_getfl(asked)?;
     rustix::fs::fcntl_setfl(socket, old)?;
     // A socket of another kind has none of these: nothing to copy then.
-    let _ = sockopt::tcp_nodelay(&call.socket).and_then(|on| sockopt::set_tcp_nodelay(socket, on));
-    let _ = sockopt::socket_keepalive(&call.socket).and_then(|on| sockopt::set_socket_keepalive(socket, on));
-    let _ = sockopt::tcp_keepidle(&call.socket).and_then(|time| sockopt::set_tcp_keepidle(socket, time));
-    let _ = sockopt::tcp_keepintvl(&call.socket).and_then(|time| sockopt::set_tcp_keepintvl(socket, time));
-    let _ = sockopt::tcp_keepcnt(&call.socket).and_then(|count| sockopt::set_tcp_keepcnt(socket, count));
+    let _ = sockopt::tcp_nodelay(asked).and_then(|on| sockopt::set_tcp_nodelay(socket, on));
+    let _ = sockopt::socket_keepalive(asked).and_then(|on| sockopt::set_socket_keepalive(socket, on));
+    let _ = sockopt::tcp_keepidle(asked).and_then(|time| sockopt::set_tcp_keepidle(socket, time));
+    let _ = sockopt::tcp_keepintvl(asked).and_then(|time| sockopt::set_tcp_keepintvl(socket, time));
+    let _ = sockopt::tcp_keepcnt(asked).and_then(|count| sockopt::set_tcp_keepcnt(socket, count));
     Ok(if caller::close_on_exec(call.thread, call.fd) { libc::O_CLOEXEC as u32 } else { 0 })
 }
 

@@ -54,7 +54,7 @@ fn ask<F: Future<Output = ()>>(
     let reaper = std::thread::spawn(move || child.end());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let listener = Listener::new(receive(&ours)).expect("a listener");
+        let listener = Listener::new(receive(&ours), variant == Variant::ProcessOnly).expect("a listener");
         // Far longer than the forked process lives.
         tokio::time::timeout(Duration::from_secs(120), serve(listener)).await.expect("an end");
     });
@@ -309,4 +309,46 @@ fn only_unix_sockets_listen_without_namespaces() {
         }
     });
     assert_eq!(ending, Ending::Said(vec![-i64::from(libc::EACCES), 0, -i64::from(libc::EBADF)]));
+}
+
+/// Closing a socket can wait for what it still has to send, as long as its owner says. Who answers must never be
+/// the one who closes it last.
+#[test]
+fn a_socket_that_lingers_does_not_hold_up_who_answers() {
+    let (mut ours, mut theirs) = UnixStream::pair().expect("a socket pair");
+    // Only a failing test waits so long.
+    theirs.set_read_timeout(Some(Duration::from_secs(20))).expect("an option");
+    let work = || {
+        let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut stream = TcpStream::connect(server.local_addr().expect("an address")).expect("connect");
+        let peer = server.accept().expect("a connection");
+        stream.set_nonblocking(true).expect("an option");
+        while stream.write(&[0; 64 << 10]).is_ok() {}
+        sockopt::set_socket_linger(&stream, Some(Duration::from_secs(3600))).expect("an option");
+        let fd = i64::from(std::os::fd::IntoRawFd::into_raw_fd(stream));
+        let again =
+            std::thread::spawn(move || connect_raw(fd, &[2, 0, 0, 1, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], 16));
+        theirs.read_exact(&mut [0]).expect("it was heard of");
+        // This may wait for ever now, but the number is free at once.
+        std::thread::spawn(move || call(libc::SYS_close, [fd.cast_unsigned(), 0, 0, 0, 0, 0]));
+        while call(libc::SYS_fcntl, [fd.cast_unsigned(), libc::F_GETFD as u64, 0, 0, 0, 0]) >= 0 {
+            std::thread::yield_now();
+        }
+        theirs.write_all(b"!").expect("write");
+        let answer = again.join().expect("a thread");
+        let free = theirs.read_exact(&mut [0]).is_ok();
+        drop(peer);
+        vec![answer, i64::from(free)]
+    };
+    let ending = ask(Variant::Namespaced, work, |listener| async move {
+        let call = listener.next().await.expect("no error").expect("a call");
+        listener.go_on(call).expect("go on");
+        let call = listener.next().await.expect("no error").expect("a call");
+        ours.write_all(b"!").expect("write");
+        ours.read_exact(&mut [0]).expect("it is closed");
+        listener.go_on(call).expect("go on");
+        ours.write_all(b"!").expect("write");
+        assert!(listener.next().await.expect("no error").is_none());
+    });
+    assert_eq!(ending, Ending::Said(vec![-i64::from(libc::EBADF), 1]));
 }

@@ -138,6 +138,25 @@ async fn more_connections_than_the_limit_are_reset() {
     assert_eq!(shout(world.connect(to).await.expect("connected"), "y").await.expect("an answer"), "Y");
 }
 
+/// Who has many leaves as many to the others.
+#[tokio::test]
+async fn one_app_does_not_take_the_places_of_all() {
+    let port = upstream("127.77.0.6").await;
+    let names = vec![("api.example.com", vec![vec![at("127.77.0.6")]])];
+    let net = hosts(&[format!("api.example.com:{port}")]);
+    let world = world(Setup { net, names, places: 5, ..Setup::default() }).await;
+    let to = SocketAddr::new(world.fake("api.example.com").await, port);
+    let mut held = Vec::new();
+    for open in 1..=3 {
+        held.push(world.connect(to).await.expect("connected"));
+        until(|| world.session.usage().open == open).await;
+    }
+    let mut more = world.connect(to).await.expect("connected");
+    assert_eq!(more.read_u8().await.expect_err("reset").kind(), io::ErrorKind::ConnectionReset);
+    world.said("The server has as many outbound connections as it can hold.").await;
+    assert_eq!(world.session.usage().open, 3);
+}
+
 #[tokio::test]
 async fn an_upstream_that_is_not_there_or_not_found_is_a_reset() {
     let net = hosts(&["dead.example:9".into(), "gone.example:9".into()]);

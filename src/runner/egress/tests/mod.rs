@@ -16,7 +16,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::address::barred;
 use super::connect::{Guard, Resolver, public};
@@ -99,7 +99,7 @@ impl Namespace for Jail {
 struct Book(Mutex<HashMap<String, VecDeque<Vec<IpAddr>>>>);
 
 impl Resolver for Book {
-    fn look_up(&self, name: Arc<str>) -> Later<'static, io::Result<Vec<IpAddr>>> {
+    fn look_up(&self, name: Arc<str>, _: OwnedSemaphorePermit) -> Later<'static, io::Result<Vec<IpAddr>>> {
         let mut book = self.0.lock().expect("a book");
         let turns = book.get_mut(&*name);
         let answer = turns.and_then(|t| if t.len() > 1 { t.pop_front() } else { t.front().cloned() });
@@ -128,6 +128,8 @@ struct Setup {
     net: Net,
     trusted: Vec<HostRule>,
     connections: u64,
+    /// Of all apps together.
+    places: usize,
     namespace: bool,
     place: Place,
     names: Vec<(&'static str, Vec<Vec<IpAddr>>)>,
@@ -139,6 +141,7 @@ impl Default for Setup {
             net: Net::default(),
             trusted: vec![],
             connections: 100,
+            places: 1000,
             namespace: true,
             place: Place::default(),
             names: vec![],
@@ -178,7 +181,8 @@ async fn world(setup: Setup) -> World {
     }
     // With a network of its own the app has the real rules.
     let guard: Guard = if place.0.is_some() { public() } else { Arc::new(pretended) };
-    let egress = Egress::with(Tasks::new(), Arc::new(book), guard);
+    let mut egress = Egress::with(Tasks::new(), Arc::new(book), guard);
+    egress.places = Arc::new(Semaphore::new(setup.places));
     let subject = Subject {
         key: AppKey::app(1),
         net: setup.net,
