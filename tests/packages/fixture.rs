@@ -23,10 +23,13 @@ fn source(name: &str) -> PathBuf {
 #[derive(Clone)]
 pub struct Place(Arc<Inner>);
 
+/// Started once, by whoever comes first.
+type Started = OnceLock<Result<LaunchSpec, String>>;
+
 struct Inner {
     runtime: tokio::runtime::Runtime,
     world: World,
-    apps: Mutex<Vec<(&'static str, Arc<OnceLock<Result<LaunchSpec, String>>>)>>,
+    apps: Mutex<Vec<(&'static str, Arc<Started>)>>,
 }
 
 impl Place {
