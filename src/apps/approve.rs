@@ -197,7 +197,7 @@ impl Apps {
         })
     }
 
-    fn waiting(&self, project: &Project) -> Result<Option<(DeployRow, Ask)>> {
+    pub(super) fn waiting(&self, project: &Project) -> Result<Option<(DeployRow, Ask)>> {
         let found = self.store().read(|db| {
             let Some((id, asks)) = approvals::waiting(db, project.app)? else { return Ok(None) };
             Ok(Some((deploys::deploy(db, id)?, asks)))
