@@ -77,6 +77,7 @@ impl Apps {
             self.delete_now(&project).await?;
         }
         self.sweep_drafts().await?;
+        self.sweep_packages(now).await?;
         self.purge_trash().await
     }
 }

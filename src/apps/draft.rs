@@ -4,8 +4,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::ask::Ask;
-use super::install::chown_tree;
 use super::launch::{app_uid, draft_uid};
+use super::packages::freeze::chown_tree;
 
 use super::record::Recorder;
 use super::view::DraftView;

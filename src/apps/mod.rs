@@ -17,6 +17,7 @@ pub mod limit;
 pub mod manifest;
 mod members;
 mod names;
+mod packages;
 mod pipeline;
 mod plan;
 mod prepare;
@@ -39,6 +40,7 @@ use crate::base::{AppName, Clock, DataDir, ProjectName, ProjectPath, Tasks};
 use crate::git::Repos;
 use crate::proxy::Routes;
 use crate::runner::Runner;
+use crate::runner::egress::HostRule;
 use crate::store::Store;
 use crate::store::seal::Key;
 
@@ -53,6 +55,8 @@ pub struct Options {
     pub terms: Terms,
     /// How long an app without requests stays awake.
     pub idle: Duration,
+    /// What installs and builds may reach beside the package registry.
+    pub build_hosts: Vec<HostRule>,
     /// Whether children run under uids of their own (Steady is root), and the first of these.
     pub uid_base: Option<u32>,
 }
@@ -123,12 +127,15 @@ pub(crate) struct Inner {
     deploying: Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>,
     sizes: status::Sizes,
     exports: export::Exports,
+    packages: packages::store::Store,
 }
 
 impl Apps {
     pub fn new(parts: Parts) -> Self {
+        let packages = packages::store::Store::new(&parts.dir);
         Self(Arc::new(Inner {
             parts,
+            packages,
             deploying: Mutex::default(),
             sizes: Default::default(),
             exports: Default::default(),
@@ -162,6 +169,9 @@ impl Apps {
     }
     fn dir(&self) -> &DataDir {
         &self.0.parts.dir
+    }
+    fn packages(&self) -> &packages::store::Store {
+        &self.0.packages
     }
     fn clock(&self) -> &Clock {
         &self.0.parts.clock

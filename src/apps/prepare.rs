@@ -3,10 +3,11 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::Apps;
 use super::ask::{Ask, Terms};
+use super::packages::freeze::open_to_reading;
 use super::plan::{self, Files, Plan};
 use super::record::Recorder;
-use super::{Apps, install};
 use crate::base::fs::{TempDir, open_beneath, remove_tree, rename_durable, tree_size};
 use crate::base::{Error, Kind, Result, ResultExt as _};
 use crate::git::{CheckoutLimits, Oid};
@@ -75,7 +76,7 @@ impl Apps {
         let plan = Plan { ask: needs.ask, ..plan::plan(&look(dir.path())?.files(terms))? };
         let path = dir.path().to_owned();
         let bytes = tokio::task::spawn_blocking(move || {
-            install::open_to_reading(&path)?;
+            open_to_reading(&path)?;
             Ok::<_, Error>(tree_size(&path))
         })
         .await

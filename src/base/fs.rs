@@ -25,7 +25,9 @@ impl DataDir {
         make_dir(root, 0o711).map_err(cannot)?;
         let root = root.canonicalize().map_err(cannot)?;
         let dir = Self { root };
-        for (part, mode) in [("repos", 0o700), ("apps", 0o711), ("drafts", 0o711), ("tmp", 0o711), ("bun", 0o755)] {
+        for (part, mode) in
+            [("repos", 0o700), ("apps", 0o711), ("drafts", 0o711), ("tmp", 0o711), ("bun", 0o755), ("store", 0o700)]
+        {
             make_dir(&dir.root.join(part), mode).map_err(cannot)?;
         }
         Ok(dir)
@@ -72,6 +74,10 @@ impl DataDir {
     /// Installed packages, by hash of what was asked for.
     pub fn deps(&self, app: i64) -> PathBuf {
         self.app(app).join("deps")
+    }
+    /// Installed packages of all apps: `files/` by hash of their content, `sets/` by hash of what was asked for.
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
     }
     pub fn app_logs(&self, app: i64) -> PathBuf {
         self.app(app).join("logs")

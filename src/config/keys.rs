@@ -5,6 +5,9 @@ use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use crate::base::name::clip;
+use crate::runner::egress::HostRule;
+
+const HOSTS: &str = "a list of at most 100 hosts, such as [\"git.example.com\", \"npm.example.com:8443\"]";
 
 /// One setting: a key of `steady.toml`, and `STEADY_<KEY>` in the environment.
 pub struct Key {
@@ -29,6 +32,8 @@ pub(super) enum Shape {
     Address,
     OneOf(&'static [&'static str]),
     Flag,
+    /// A list of `host[:port]`; in the environment with commas between them.
+    Hosts,
     /// A whole number of `unit`s.
     Number {
         unit: &'static str,
@@ -108,6 +113,13 @@ pub const KEYS: &[Key] = &[
          What a steady.json asks for beyond this needs an owner's approval.",
     ),
     key(
+        "build_hosts",
+        "[]",
+        Shape::Hosts,
+        "Hosts that installs and builds may reach beside the package registry, as \"host\" (ports 443 and 80) or\n\
+         \"host:port\", whatever address they have. Everybody's builds may: name none that trusts this server.",
+    ),
+    key(
         "sandbox",
         "\"auto\"",
         Shape::OneOf(&["auto", "single-tenant"]),
@@ -176,6 +188,11 @@ impl Key {
     pub(super) fn check(&self, value: Value) -> Result<Value, String> {
         let right = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
         match (&self.shape, &value) {
+            (Shape::Hosts, _) => {
+                let all = value.as_array().filter(|all| all.len() <= 100);
+                let rule = |host: &Value| host.as_str().is_some_and(|text| HostRule::parse(text).is_ok());
+                right(all.is_some_and(|all| all.iter().all(rule)), HOSTS)?;
+            }
             (Shape::Flag, _) => right(value.is_bool(), "true or false")?,
             (Shape::Number { unit, least, most }, _) => {
                 let fits = value.as_integer().is_some_and(|n| (*least..=*most).contains(&n));
@@ -213,6 +230,10 @@ impl Key {
                 "false" | "0" => Value::Boolean(false),
                 _ => return Err("true or false".to_owned()),
             },
+            Shape::Hosts => {
+                let hosts = text.split(',').map(str::trim).filter(|host| !host.is_empty());
+                Value::Array(hosts.map(|host| Value::String(host.to_owned())).collect())
+            }
             Shape::Number { .. } => text.parse().map_or_else(|_| Value::String(clip(text)), Value::Integer),
             _ => Value::String(text.to_owned()),
         };

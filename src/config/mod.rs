@@ -13,6 +13,7 @@ use toml::{Table, Value};
 
 use crate::base::name::clip;
 use crate::base::{Error, Result, ResultExt as _};
+use crate::runner::egress::HostRule;
 use keys::{KEYS, Key};
 
 /// All of them. The commented default file is printed from this by `steady config default`; what each
@@ -41,6 +42,8 @@ pub struct Config {
     pub max_disk_mb: u64,
     /// `none` or `public`: what apps may reach whose steady.json does not say.
     pub default_net: String,
+    /// What builds may reach beside the package registry.
+    pub build_hosts: Vec<HostRule>,
     /// `auto` or `single-tenant`.
     pub sandbox: String,
     pub idle_seconds: u64,

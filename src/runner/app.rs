@@ -12,6 +12,7 @@ use super::egress::{Budget, Egress};
 use super::gate::Gate;
 use super::launch::Base;
 use super::logs::Logs;
+use super::registry::Registry;
 use super::sandbox::cgroup::Cgroups;
 use super::sandbox::disk::Disk;
 use super::supervisor::{Action, ChildId, Event, Machine, Phase, Refusal};
@@ -36,6 +37,7 @@ pub struct Common {
     /// Stronger tiers, and why they cannot be had here.
     pub weaker: super::table::Tried,
     pub counter: AtomicU64,
+    pub registry: tokio::sync::OnceCell<Registry>,
 }
 
 impl Common {

@@ -21,6 +21,9 @@ const TAIL: usize = 200;
 /// Lines passed on; the rest is counted.
 const MAX_LINES: usize = 20_000;
 
+/// How often the room a job takes is counted.
+const LOOKED_EVERY: Duration = Duration::from_secs(3);
+
 /// See `Runner::job`.
 pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Result<JobReport> {
     let n = common.counter.fetch_add(1, Ordering::Relaxed);
@@ -46,11 +49,19 @@ pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Re
         process.kill();
     }
     let stop = common.tasks.stopping();
+    let mut over: Vec<String> = Vec::new();
     let ending = tokio::select! {
         ending = process.wait() => ending,
+        why = until_full(common, &spec, &home.0) => {
+            process.kill();
+            process.wait().await;
+            over.push("disk".into());
+            Ending { success: false, text: format!("stopped: {why}") }
+        }
         () = tokio::time::sleep(spec.timeout) => {
             process.kill();
             process.wait().await;
+            over.push(format!("time ({} s)", spec.timeout.as_secs()));
             Ending { success: false, text: format!("timed out after {} s", spec.timeout.as_secs_f32()) }
         }
         () = stop.cancelled() => {
@@ -59,6 +70,7 @@ pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Re
             Ending { success: false, text: "stopped: the server is shutting down".into() }
         }
     };
+    let limits = [process.limits_met(&spec.limits), over].concat();
     process.sweep(&common.options.instance).await;
     for word in words {
         let abort = word.abort_handle();
@@ -66,12 +78,12 @@ pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Re
             abort.abort();
         }
     }
-    drop(outside?);
+    let refused = outside?.as_ref().map(Session::refused).unwrap_or_default();
     if let Err(why) = entered {
         return Err(Error::internal("a job could not be started in its jail").because(why));
     }
     let tail = lines.lock().unwrap_or_else(PoisonError::into_inner).kept.iter().cloned().collect();
-    Ok(JobReport { success: ending.success, ending: ending.text, tail })
+    Ok(JobReport { success: ending.success, ending: ending.text, tail, refused, limits })
 }
 
 async fn connect_outside(
@@ -94,6 +106,23 @@ async fn connect_outside(
     };
     let log = Arc::new(move |line: String| lines.lock().unwrap_or_else(PoisonError::into_inner).add(line));
     common.egress.serve(subject, doors, log).await.map(Some)
+}
+
+/// Returns why, when the server's disk is nearly full or the job has written more than its limit, looked at
+/// every few seconds: nothing else bounds what it writes there.
+async fn until_full(common: &Arc<Common>, spec: &JobSpec, home: &Path) -> String {
+    loop {
+        tokio::time::sleep(LOOKED_EVERY).await;
+        let (disk, folders, most) = (common.disk.clone(), [spec.cwd.clone(), home.to_owned()], spec.limits.disk_bytes);
+        let looked = tokio::task::spawn_blocking(move || {
+            let written: u64 = folders.iter().map(|folder| crate::base::fs::tree_size(folder)).sum();
+            let above = written > most;
+            disk.floor().or_else(|| above.then(|| format!("it wrote more than {} MiB", most >> 20)))
+        });
+        if let Ok(Some(why)) = looked.await {
+            return why;
+        }
+    }
 }
 
 struct Tail {

@@ -2,6 +2,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::registry::Settings;
 use super::sandbox::cgroup::Group;
 use super::sandbox::landlock::Walls;
 use super::sandbox::seccomp::RESOLVE_OVER_TCP;
@@ -14,21 +15,6 @@ use crate::base::Secret;
 /// Where Bun is told to listen when an app asks.
 const PORT: u16 = 3000;
 const WRAPPER: &str = include_str!("wrapper.ts");
-/// Settings of the server's own environment that an install needs. Never a token.
-const PASSED_TO_JOBS: &[&str] = &[
-    "BUN_CONFIG_REGISTRY",
-    "npm_config_registry",
-    "NPM_CONFIG_REGISTRY",
-    "NODE_EXTRA_CA_CERTS",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-];
 
 /// What every jail of this server has in common, found once.
 #[derive(Clone, Debug)]
@@ -154,16 +140,14 @@ impl Base {
             }
         }
         let mut env = exposed(&job.env);
-        for name in PASSED_TO_JOBS {
-            if let Ok(value) = std::env::var(name) {
-                default(&mut env, name, &value);
-            }
+        let settings = Settings::load();
+        for (name, value) in &settings.passed {
+            default(&mut env, name, value);
         }
-        let (registry, cafile) = npmrc();
-        if let Some(registry) = registry {
-            default(&mut env, "BUN_CONFIG_REGISTRY", &registry);
+        if let Some(registry) = &settings.url {
+            default(&mut env, "BUN_CONFIG_REGISTRY", registry);
         }
-        if let Some(cafile) = &cafile {
+        if let Some(cafile) = &settings.cafile {
             default(&mut env, "NODE_EXTRA_CA_CERTS", cafile);
         }
         set(&mut env, "HOME", text(&inside_home));
@@ -326,7 +310,7 @@ fn seen(places: &[Place], path: &Path) -> PathBuf {
 /// Certificates the server's own environment names.
 fn certificates() -> Vec<PathBuf> {
     let named = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(std::env::var_os);
-    named.map(PathBuf::from).chain(npmrc().1.map(PathBuf::from)).collect()
+    named.map(PathBuf::from).chain(Settings::load().cafile.map(PathBuf::from)).collect()
 }
 
 /// The port a child is told: its owner's variable may name another.
@@ -353,15 +337,4 @@ fn default(env: &mut Vec<(String, String)>, name: &str, value: &str) {
     if !env.iter().any(|(k, _)| k == name) {
         env.push((name.to_owned(), value.to_owned()));
     }
-}
-
-/// `registry` and `cafile` of the server user's `~/.npmrc`; nothing else of it, and no URL with a password.
-fn npmrc() -> (Option<String>, Option<String>) {
-    let Some(home) = std::env::home_dir() else { return (None, None) };
-    let text = std::fs::read_to_string(home.join(".npmrc")).unwrap_or_default();
-    let value = |key: &str| {
-        let found = text.lines().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('='));
-        found.map(|v| v.trim().to_owned()).filter(|v| !v.is_empty() && !v.contains('@') && !v.contains("${"))
-    };
-    (value("registry"), value("cafile"))
 }

@@ -1,5 +1,6 @@
 //! Child processes: starting, watching, waking, stopping. Knows no users and no database.
 mod app;
+mod arrival;
 pub mod bun;
 #[cfg(any(embed_bun, test))]
 mod bun_unpack;
@@ -16,6 +17,7 @@ pub mod logs;
 mod process;
 mod pump;
 mod redact;
+mod registry;
 mod rotate;
 pub mod sandbox;
 mod supervisor;
@@ -35,6 +37,7 @@ use crate::base::{Clock, Millis, Progress, Result, Secret, Tasks};
 use app::App;
 use handover::Hold;
 use logs::{Logs, RequestLine};
+pub use registry::Registry;
 use upstream::Upstream;
 
 #[derive(Clone, Debug)]
@@ -180,6 +183,10 @@ pub struct JobReport {
     pub ending: String,
     /// The last 200 lines of both streams.
     pub tail: Vec<String>,
+    /// Hosts it was not let to, at most 64: `api.example.com:443`, or a name only that it looked up.
+    pub refused: Vec<String>,
+    /// The limits it met, as parts of a sentence: `memory (512 MiB)`.
+    pub limits: Vec<String>,
 }
 
 /// The state a person sees.
@@ -373,6 +380,12 @@ impl Runner {
     /// Runs a command in the jail and waits; its lines go to `progress` as they come.
     pub async fn job(&self, spec: JobSpec, progress: &Progress) -> Result<JobReport> {
         job::run(self.0.common(), spec, progress).await
+    }
+    /// Where this server's installs get packages, and over which proxies. Found once; a failure is tried again.
+    /// Errors: `Conflict` saying how to name the registry.
+    pub async fn registry(&self) -> Result<Registry> {
+        let common = self.0.common();
+        common.registry.get_or_try_init(|| registry::find(common)).await.cloned()
     }
     /// The quotas of homes. Whoever uses a home prepares it first, and removes it before its folder.
     pub fn disk(&self) -> &sandbox::disk::Disk {

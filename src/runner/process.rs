@@ -10,6 +10,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::net::unix::pipe;
 
+use super::Limits;
 use super::sandbox::JailSpec;
 use super::sandbox::cgroup::Group;
 use super::sandbox::wire;
@@ -78,6 +79,15 @@ impl Running {
         let status = ExitStatus::from_raw(self.wire.status().await.unwrap_or(raw));
         let oom = self.group.as_ref().map_or(0, Group::oom_kills) > self.oom_before;
         describe(status, oom)
+    }
+
+    /// The limits of its group that it met, as parts of a sentence.
+    pub fn limits_met(&self, limits: &Limits) -> Vec<String> {
+        let Some(group) = &self.group else { return Vec::new() };
+        let memory =
+            (group.oom_kills() > self.oom_before).then(|| format!("memory ({} MiB)", limits.memory_bytes >> 20));
+        let pids = (group.refused_forks() > 0).then(|| format!("processes and threads ({})", limits.pids));
+        memory.into_iter().chain(pids).collect()
     }
 
     /// Asks it to end, and what it has started in its session with it.

@@ -41,7 +41,19 @@ impl Table {
         let can_mount = base.tier == Tier::Full && disk::has_own_mounts();
         let disk = disk::Disk::probe(data_root, &options.scratch, can_mount);
         let counter = AtomicU64::new(0);
-        let common = Common { options, clock, tasks, cgroups, disk, zygote, egress, base, weaker, counter };
+        let common = Common {
+            options,
+            clock,
+            tasks,
+            cgroups,
+            disk,
+            zygote,
+            egress,
+            base,
+            weaker,
+            counter,
+            registry: Default::default(),
+        };
         Ok(Self { common: Arc::new(common), known: Mutex::default() })
     }
 

@@ -112,6 +112,7 @@ impl Server {
                 apps_host: apps_host.clone(),
                 terms: terms(&config),
                 idle: Duration::from_secs(config.idle_seconds),
+                build_hosts: config.build_hosts.clone(),
                 uid_base: root.then_some(config.uid_base),
             },
         });

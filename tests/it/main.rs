@@ -9,6 +9,7 @@ mod approve;
 mod attacks_code;
 mod attacks_people;
 mod attacks_races;
+mod builds;
 mod cli;
 mod crash;
 mod curl;

@@ -114,7 +114,8 @@ fn without_namespaces_one_tenant_is_served_and_no_more() {
         ("home", "done"),
         ("temp", "done"),
         ("server", "EPERM"),
-        ("pids", "EACCES"),
+        // Names of processes, and no more: tests/runner looks closer.
+        ("pids", "done"),
     ] {
         assert_eq!(seen[what], want, "{what} in {seen}");
     }

@@ -2,6 +2,7 @@
 use std::os::unix::fs::symlink;
 
 use steady::base::Progress;
+use steady::runner::sandbox::landlock::best_abi;
 use steady::runner::{JobSpec, Limits, State};
 
 use super::support::*;
@@ -37,7 +38,8 @@ async fn it_sees_only_its_own() {
         r#""shadow":"ENOENT""#.to_owned(),
         r#""root":"EACCES""#.to_owned(),
         format!(r#""uid":"{uid} {uid} "#),
-        r#""kill":"EPERM""#.to_owned(),
+        // Init takes no signal from inside; where the walls reach so far it cannot even be sent one.
+        format!(r#""kill":{}"#, if best_abi() >= 6 { r#""EPERM""# } else { "true" }),
         r#""caps":5"#.to_owned(),
         r#""nnp":true"#.to_owned(),
         r#""others":0"#.to_owned(),

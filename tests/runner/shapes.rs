@@ -4,6 +4,7 @@ use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use steady::base::Progress;
+use steady::runner::sandbox::landlock::best_abi;
 use steady::runner::sandbox::tier::Tier;
 use steady::runner::{Admission, JobSpec, LaunchSpec, Limits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -52,7 +53,7 @@ async fn with_packages() {
         limits: Limits::default(),
         uid_offset: 900,
         timeout: patient(120),
-        hosts: vec![registry()],
+        hosts: world.runner.registry().await.expect("the registry is found").hosts,
     };
     let report = world.runner.job(job, &Progress::silent()).await.expect("the job runs");
     assert!(report.success, "bun install needs the package registry: {} {:#?}", report.ending, report.tail);
@@ -151,16 +152,13 @@ async fn one_that_listens_by_itself_is_reached_in_its_own_network() {
     world.down().await;
 }
 
-/// Where this machine's npm gets packages.
-fn registry() -> steady::runner::egress::HostRule {
-    let asked = std::process::Command::new("npm").args(["config", "get", "registry"]).output().expect("npm");
-    let url = String::from_utf8(asked.stdout).expect("text");
-    let host = url.trim().split("://").nth(1).and_then(|rest| rest.split('/').next()).expect("a host");
-    steady::runner::egress::HostRule::parse(host).expect("a host")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn in_the_weakest_tier_it_starts_programs_and_looks_into_none() {
+    if best_abi() < 4 {
+        let why =
+            World::try_with(|options| options.tier = Some(Tier::ProcessOnly)).err().expect("nothing may run here");
+        return assert!(why.public.contains("Landlock ABI"), "{why:?}");
+    }
     let world = World::with(|options| options.tier = Some(Tier::ProcessOnly));
     let server = std::process::id();
     let code = format!(

@@ -8,7 +8,7 @@ use axum::body::Body;
 use http_body_util::BodyExt as _;
 use hyper::Request;
 use steady::base::secret::random_token;
-use steady::base::{Clock, Secret, Tasks};
+use steady::base::{Clock, Error, Secret, Tasks};
 use steady::runner::{Admission, AppKey, Entry, LaunchSpec, Limits, Options, Runner, bun};
 
 static OFFSET: AtomicU32 = AtomicU32::new(1);
@@ -26,6 +26,11 @@ impl World {
     }
 
     pub fn with(change: impl FnOnce(&mut Options)) -> Self {
+        Self::try_with(change).expect("a runner")
+    }
+
+    /// Errors: what the runner says that cannot be started.
+    pub fn try_with(change: impl FnOnce(&mut Options)) -> Result<Self, Error> {
         let dir = tempfile::tempdir().expect("temp dir");
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o711)).expect("mode");
         let mut options = Options {
@@ -42,8 +47,8 @@ impl World {
         };
         change(&mut options);
         let tasks = Tasks::new();
-        let runner = Runner::start(options.clone(), Clock::System, tasks.clone()).expect("a runner");
-        Self { dir, runner, tasks, options }
+        let runner = Runner::start(options.clone(), Clock::System, tasks.clone())?;
+        Ok(Self { dir, runner, tasks, options })
     }
 
     /// An app whose code is these files; a path beginning with `index.` or the first is the entry.

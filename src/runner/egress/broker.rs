@@ -117,6 +117,11 @@ impl Session {
     pub fn usage(&self) -> Usage {
         self.site.count.usage(self.site.refusals.count())
     }
+
+    /// Hosts that were refused, at most 64: `api.example.com:443`, or a name only that was looked up.
+    pub fn refused(&self) -> Vec<String> {
+        self.site.refusals.hosts()
+    }
 }
 
 fn sockets(

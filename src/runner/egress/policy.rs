@@ -113,7 +113,10 @@ impl Policy {
             return if hosts.is_empty() {
                 "This job has no network.".into()
             } else {
-                format!("Installs and builds reach only {}.", hosts.join(", "))
+                format!(
+                    "Installs and builds reach only {}; the server's owner can add hosts (build_hosts).",
+                    hosts.join(", ")
+                )
             };
         }
         if let Host::Address(address) = host
@@ -255,7 +258,10 @@ mod tests {
         assert_eq!(local.host, name("localhost"));
         assert!(job.decide(&address("127.0.0.1"), 22, Tcp).is_err());
         let why = job.decide(&name("evil.example"), 443, Tcp).expect_err("refused");
-        assert_eq!(why, "Installs and builds reach only registry.example, localhost:4873, 10.0.0.9:8080.");
+        assert_eq!(
+            why,
+            "Installs and builds reach only registry.example, localhost:4873, 10.0.0.9:8080; the server's owner can add hosts (build_hosts)."
+        );
         assert!(job.may_resolve("registry.example").is_ok() && job.may_resolve("evil.example").is_err());
         let app = hosts(&["localhost:4873"]);
         assert!(app.decide(&address("127.0.0.1"), 4873, Tcp).is_err(), "only the owner opens loopback");

@@ -22,6 +22,8 @@ pub struct Refusals {
     log: Log,
     refused: AtomicU64,
     seen: Mutex<Seen>,
+    /// The first of them, each once.
+    hosts: Mutex<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -41,12 +43,18 @@ struct Said {
 
 impl Refusals {
     pub fn new(log: Log) -> Self {
-        Self { log, refused: AtomicU64::new(0), seen: Mutex::default() }
+        Self { log, refused: AtomicU64::new(0), seen: Mutex::default(), hosts: Mutex::default() }
     }
 
     /// `what`: `api.example.com:443`.
     pub fn refused(&self, what: &str, why: &str) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            if hosts.len() < DESTINATIONS && !hosts.iter().any(|host| host == what) {
+                hosts.push(what.to_owned());
+            }
+        }
         self.say(format!("{REFUSED}{what}"), why);
     }
 
@@ -96,6 +104,11 @@ impl Refusals {
         lines.into_iter().for_each(|line| (self.log)(line));
     }
 
+    /// What was refused, in the order of the first time; at most 64.
+    pub fn hosts(&self) -> Vec<String> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How many were refused in all.
     pub fn count(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
@@ -134,6 +147,7 @@ mod tests {
         refusals.refused("a.b:443", "No.");
         assert_eq!(lines(), ["refused: a.b:443. No."]);
         assert_eq!(refusals.count(), 46);
+        assert_eq!(refusals.hosts(), ["a.b:443", "a.b:80"]);
     }
 
     #[test]

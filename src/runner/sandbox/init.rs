@@ -1,19 +1,22 @@
 //! Process 1 of a child's world: builds it, starts the program, makes sockets in there for the server,
 //! passes signals on, reaps, and reports how the program ended. Trusted, unprivileged once the world
 //! stands, and invisible to the program.
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
 
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::jail::{self, Failure, Step as _, write_plain};
+use super::jail::{self, Failure, Step as _};
 use super::seccomp::Filters;
 use super::tier::Tier;
 use super::wire::{self, Order, Word};
@@ -53,12 +56,9 @@ fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
     prctl::set_pdeathsig(Signal::SIGKILL).step("follow the zygote's death")?;
     let spec = read_spec(&inherited.spec)?;
     jail::limit_resources(&spec)?;
-    for file in &spec.join {
-        write_plain(file, b"0").step(&format!("join {}", file.display()))?;
-    }
+    let joining = Joining::begin(&spec.join)?;
     let children = children()?;
     if let Some(root) = &spec.root {
-        unshare(CloneFlags::CLONE_NEWCGROUP).step("unshare the cgroup namespace")?;
         nix::unistd::sethostname("app").step("set the host name")?;
         if inherited.tier == Tier::Full {
             memfd::forbid_memfd_exec().step("forbid programs in memory")?;
@@ -74,8 +74,12 @@ fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
         if let Some(folder) = mounts::enter(root)? {
             wire::send(&inherited.wire, &Word::Run, &[folder.as_fd()]).step("hand out the socket's folder")?;
         }
+        // Its top is the groups this process is in, and making it takes privileges.
+        joining.end()?;
+        unshare(CloneFlags::CLONE_NEWCGROUP).step("unshare the cgroup namespace")?;
         jail::lose_privileges((inherited.tier == Tier::Full).then_some(root.uid))?;
     } else {
+        joining.end()?;
         nix::sys::prctl::set_child_subreaper(true).step("adopt orphans")?;
         // Root without rights: what it owns it may use, where the other walls let it.
         jail::lose_privileges(None)?;
@@ -97,6 +101,45 @@ fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
     let pid = u32::try_from(program.as_raw()).unwrap_or_default();
     wire::send(&inherited.wire, &Word::Entered { pid }, &[]).step("say that it runs")?;
     Ok(watch(&inherited.wire, &children, program))
+}
+
+/// This process on its way into its v1 groups. The kernel waits there for a grace period of RCU, many
+/// milliseconds, so another process waits for it while this one builds the world.
+struct Joining(Option<Pid>);
+
+impl Joining {
+    fn begin(files: &[PathBuf]) -> Result<Self, Failure> {
+        if files.is_empty() {
+            return Ok(Self(None));
+        }
+        let open = |path: &PathBuf| OpenOptions::new().write(true).open(path).step(&format!("join {}", path.display()));
+        // Opened here: where they are changes under the other's feet.
+        let files = files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let me = nix::unistd::getpid().to_string();
+        // SAFETY: this process has one thread.
+        match unsafe { fork() }.step("fork")? {
+            ForkResult::Parent { child } => Ok(Self(Some(child))),
+            ForkResult::Child => {
+                let joined = files.into_iter().try_for_each(|mut file| file.write_all(me.as_bytes()));
+                let errno = joined.err().map_or(0, |e| e.raw_os_error().unwrap_or(libc::EIO));
+                // SAFETY: ends this copy without running what was meant for the other's end.
+                unsafe { libc::_exit(errno) }
+            }
+        }
+    }
+
+    /// Waits until it is in all of them.
+    fn end(self) -> Result<(), Failure> {
+        let Some(child) = self.0 else { return Ok(()) };
+        loop {
+            return match waitpid(child, None) {
+                Ok(WaitStatus::Exited(_, 0)) => Ok(()),
+                Ok(WaitStatus::Exited(_, errno)) => Err(io::Error::from_raw_os_error(errno)).step("join its groups"),
+                Err(nix::Error::EINTR) => continue,
+                other => Err(Failure(format!("jail: join its groups: {other:?}"))),
+            };
+        }
+    }
 }
 
 fn read_spec(file: &File) -> Result<JailSpec, Failure> {

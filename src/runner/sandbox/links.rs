@@ -15,7 +15,9 @@ pub(super) fn lay(code: &Path, home: &Path) -> io::Result<()> {
     for entry in fs::read_dir(home)? {
         let path = entry?.path();
         let Ok(target) = fs::read_link(&path) else { continue };
-        if is_ours(&path, &target, code) {
+        // One that is right stays: each change to a disk may wait for others' writes.
+        let right = Some(&target) == path.file_name().map(|name| code.join(name)).as_ref() && is_linked(&target);
+        if !right && is_ours(&path, &target, code) {
             fs::remove_file(&path)?;
         }
     }
@@ -25,13 +27,18 @@ pub(super) fn lay(code: &Path, home: &Path) -> io::Result<()> {
         if fs::symlink_metadata(&to).is_ok() || entry.file_name() == ".git" {
             continue;
         }
-        if is_database(&from) && entry.metadata()?.len() <= MAX_SEED {
-            copy_tree(&from, &to, 0)?;
-        } else {
+        if is_linked(&from) {
             symlink(&from, &to)?;
+        } else {
+            copy_tree(&from, &to, 0)?;
         }
     }
     Ok(())
+}
+
+/// Whether an entry of the code is linked; else it is a seed, or not there.
+fn is_linked(from: &Path) -> bool {
+    fs::symlink_metadata(from).is_ok_and(|meta| meta.len() > MAX_SEED || !is_database(from))
 }
 
 /// `DATA_DIR`: seeded from the code's `data/` when it is new.
@@ -118,5 +125,13 @@ mod tests {
         assert_eq!(fs::read(home.join("mine.txt")).expect("own file"), b"home");
         assert!(fs::symlink_metadata(home.join("old.ts")).is_err(), "a stale link is gone");
         assert!(home.join("app.sqlite").exists(), "data stays");
+        let long_ago = std::time::UNIX_EPOCH;
+        fs::File::open(&home).and_then(|home| home.set_modified(long_ago)).expect("a time");
+        lay(&two, &home).expect("again");
+        assert_eq!(
+            fs::metadata(&home).and_then(|home| home.modified()).expect("a time"),
+            long_ago,
+            "nothing is made anew"
+        );
     }
 }

@@ -107,6 +107,12 @@ impl Group {
         super::tree::field(&oom::file(self.dir(), self.is_v2()), "oom_kill")
     }
 
+    /// How often one of its processes could not start another, because there were as many as may be.
+    pub fn refused_forks(&self) -> u64 {
+        let dir = self.dirs.iter().find(|(kind, _)| *kind == Kind::Pids).map_or(self.dir(), |(_, dir)| dir);
+        super::tree::field(&dir.join("pids.events"), "max")
+    }
+
     /// Returns when more than `before` processes were killed for want of memory; else never: to be
     /// dropped when the child has ended otherwise. Must run inside the runtime.
     pub async fn until_oom(&self, before: u64) {
