@@ -1,10 +1,11 @@
 # Steady in a container. It runs as root inside so that every app gets a user and a file system of its own,
-# which takes mounting. Without the three options below apps run unconfined as that root, and the first lines
-# of the log say so: then host only code you trust.
+# which takes the options below. Without them the walls are too weak for strangers' code, and Steady starts only
+# with `-e STEADY_SANDBOX=single-tenant`: then host only code you trust. `steady doctor` says what is missing.
 #
 #   docker build -t steady .
 #   docker run --init -p 8080:8080 -v steady:/data \
-#     --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined steady
+#     --cap-add SYS_ADMIN --cap-add SYS_PTRACE --cap-add SYS_RESOURCE --cap-add NET_ADMIN --cgroupns=private \
+#     --security-opt seccomp=unconfined --security-opt apparmor=unconfined steady
 FROM rust:1.95-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends nodejs npm && rm -rf /var/lib/apt/lists/*
 WORKDIR /src

@@ -95,8 +95,9 @@ pub fn check(actor: Option<&Actor>, standing: Standing, action: Action) -> Resul
             .hint("Ask for less in steady.json, or sign up."));
     }
     if !scoped(action) {
+        let wanted = if Scope::Write.allows(action) { "`write` or `admin`" } else { "`admin`" };
         return Err(Error::new(Kind::Forbidden, "this token's scopes do not allow that")
-            .hint("Make a token with the scope `write` or `admin`."));
+            .hint(format!("Make a token with the scope {wanted}.")));
     }
     Ok(())
 }

@@ -63,8 +63,8 @@ impl Apps {
             return Ok(());
         }
         self.store().write(|db| approvals::wait(db, project.app, row.id, &json(ask)?))?;
-        let why =
-            format!("steady.json asks for more than is approved, so this waits for an owner:\n{}", more.join("\n"));
+        // Kept with the deploy, and true after the yes as well.
+        let why = format!("steady.json asks for more than was approved before:\n{}", more.join("\n"));
         Err(Error::new(Kind::Unapproved, why).hint(format!(
             "An owner of the project approves and deploys it with `steady approve {}`, or at {}/{}/deploys",
             project.path,
@@ -197,7 +197,7 @@ impl Apps {
         })
     }
 
-    fn waiting(&self, project: &Project) -> Result<Option<(DeployRow, Ask)>> {
+    pub(super) fn waiting(&self, project: &Project) -> Result<Option<(DeployRow, Ask)>> {
         let found = self.store().read(|db| {
             let Some((id, asks)) = approvals::waiting(db, project.app)? else { return Ok(None) };
             Ok(Some((deploys::deploy(db, id)?, asks)))

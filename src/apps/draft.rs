@@ -150,6 +150,11 @@ impl Apps {
         if !from.is_dir() {
             return Ok(());
         }
+        // Nothing was ever kept: an image made here would have the size that is usual, not the one steady.json
+        // asks for, and an image cannot shrink.
+        if self.known_size(&from).is_none() && tree_size(&from) == 0 {
+            return Ok(());
+        }
         let _held = self.hold_home(app, &from, app_uid(app)?).await?;
         let size = tree_size(&from);
         if size == 0 {

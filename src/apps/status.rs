@@ -117,9 +117,10 @@ impl Apps {
             env_names: self.env_names(project)?.into_iter().map(|v| v.name).collect(),
             process,
             confinement: confinement.name().to_owned(),
-            confinement_missing: confinement.missing(),
+            confinement_missing: confinement.missing_names(),
             confinement_note: confinement.summary,
             permissions: Ask { net: Some(net.tcp), udp: net.udp, ..Ask::default() }.words(),
+            waiting: self.waiting(project)?.map(|(row, _)| row.number),
             public_code: project.public_code,
         })
     }

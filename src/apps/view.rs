@@ -50,12 +50,15 @@ pub struct AppStatus {
     /// `full`, `rootless` or `process-only`, and what that means here.
     pub confinement: String,
     pub confinement_note: String,
-    /// What a stronger tier would need of this machine.
+    /// Names of the walls and limits that are not here: `cgroups`, `disk quota`.
     #[serde(default)]
     pub confinement_missing: Vec<String>,
     /// What the live version may reach, in the words of steady.json.
     #[serde(default)]
     pub permissions: Vec<String>,
+    /// The number of the deploy that waits for an owner's approval.
+    #[serde(default)]
+    pub waiting: Option<i64>,
     pub disk_limit: u64,
     pub public_code: bool,
 }

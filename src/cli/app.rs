@@ -48,9 +48,16 @@ fn show(status: &AppStatus, global: &Global) -> Done {
         fields.push(("limits", limits(status)));
     }
     fields.push(("environment", out::clean(&status.env_names.join(", "))));
+    if let Some(number) = status.waiting {
+        let how = format!("deploy #{number} waits for an owner's approval: `steady approve {}`", status.project);
+        fields.push(("waiting", out::clean(&how)));
+    }
     fields.push(("network", out::clean(&status.permissions.join(", "))));
-    fields.push(("confinement", out::clean(&status.confinement)));
-    fields.extend(status.confinement_missing.iter().map(|line| ("missing", out::clean(line))));
+    fields.push(("confinement", out::clean(&format!("{}: {}", status.confinement, status.confinement_note))));
+    if !status.confinement_missing.is_empty() {
+        let names = status.confinement_missing.join(", ");
+        fields.push(("missing", out::clean(&format!("{names} (`steady doctor` on the server says more)"))));
+    }
     if let Some(process) = status.process.as_ref().filter(|_| has_process(&status.state)) {
         let memory = process.memory.map_or_else(none, out::bytes);
         fields.push(("memory", memory));

@@ -63,6 +63,12 @@ fn ensure(session: &Session, project: &ProjectPath, no_create: bool) -> Done {
     let new = CreateProject { name: Some(project.project.clone()), ..CreateProject::default() };
     let made: ProjectView = session.client.call(Method::POST, "/projects", Some(&new))?;
     out::note(&format!("Created {}", made.project));
+    if made.host != project.project.as_str() {
+        out::note(&format!(
+            "Its address is {}: `{}` belongs to another project, or to a deleted one for a week",
+            made.url, project.project
+        ));
+    }
     Ok(())
 }
 

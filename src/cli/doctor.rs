@@ -12,8 +12,8 @@ use super::{local, out};
 use crate::base::clock;
 use crate::config::Config;
 use crate::runner::bun;
-use crate::runner::sandbox::probe;
 use crate::runner::sandbox::tier::{Check, Confinement};
+use crate::runner::sandbox::{disk, probe};
 
 /// Bytes: with less free, deploys and apps fail one after the other.
 const LEAST_DISK: u64 = 1 << 30;
@@ -38,6 +38,8 @@ struct Line {
 
 pub fn run(global: &Global) -> Done {
     let config = local::load(&Serve::default(), global)?;
+    // Like the server; where it may not, the checks say so.
+    let _ = disk::own_mounts();
     let report = examine(&config, &probe::here(&config.data, config.uid_base));
     if global.json {
         out::json(&report)?;
@@ -51,7 +53,7 @@ fn examine(config: &Config, confinement: &Confinement) -> Report {
     let refused = confinement.may_serve(config.sandbox == "single-tenant").err();
     let mut checks = vec![Line { check: kernel(), needed: false }];
     let walls = confinement.checks.iter().cloned();
-    checks.extend(walls.map(|check| Line { check, needed: refused.is_some() }));
+    checks.extend(walls.map(|check| Line { needed: refused.is_some() && !check.is_minor(), check }));
     let own = [bun(config), data(&config.data), disk(&config.data), port(config), time(clock::Clock::System.now())];
     checks.extend(own.map(|check| Line { check, needed: true }));
     let ok = refused.is_none() && checks.iter().all(|line| line.check.ok || !line.needed);

@@ -73,6 +73,7 @@ fn announce(server: &Server) -> Done {
         format!("  jail    {}: {}", confinement.name(), confinement.summary),
     ];
     text.extend(confinement.missing().into_iter().map(|line| format!("  missing {line}")));
+    text.extend(confinement.weaker().into_iter().map(|line| format!("  weaker  {line}")));
     if server.single_tenant() {
         text.push("  sandbox is set to single-tenant: run only code you trust".to_owned());
     }

@@ -43,6 +43,7 @@ impl Head {
         self.status.env_names = Vec::new();
         self.status.env_version = 0;
         self.status.permissions = Vec::new();
+        self.status.waiting = None;
         self.status.confinement_missing = Vec::new();
         self.waiting = None;
         self

@@ -17,7 +17,7 @@ use super::sandbox::cgroup::Group;
 use super::supervisor::{ChildId, Event};
 use super::upstream::{Line, open_dir};
 use super::wire::Wire;
-use super::{Crash, LaunchSpec, Millis, doors, home, launch, pump};
+use super::{Crash, LaunchSpec, Limits, Millis, doors, home, launch, pump};
 use crate::base::{Clock, Result, ResultExt as _};
 
 /// How often the socket is tried while the child boots, beside whenever its folder changes; slower after the
@@ -114,7 +114,7 @@ pub async fn run(app: Arc<App>, child: Arc<Child>, spec: LaunchSpec, logs: Logs)
     let mark = logs.mark();
     let ending = live(&app, &child, &spec, &logs).await;
     let told = *child.ask.borrow() != Ask::Run && !ending.text.starts_with("did not listen");
-    let remark = if told { stopped(&ending) } else { said(&ending, child.boot_us() > 0) };
+    let remark = if told { stopped(&ending) } else { said(&ending, child.boot_us() > 0, &spec.limits) };
     logs.remark(&spec.version, &remark);
     let crash = (!told).then(|| {
         let why = if child.boot_us() == 0 && ending.text.starts_with("exit ") {
@@ -135,11 +135,13 @@ fn stopped(ending: &Ending) -> String {
     }
 }
 
-fn said(ending: &Ending, ready: bool) -> String {
+fn said(ending: &Ending, ready: bool, limits: &Limits) -> String {
     let when = if ready { "" } else { " before it listened" };
     match ending.text.split_once(' ') {
         Some(("exit", code)) => format!("exited with {code}{when}"),
-        Some(("signal", "9 (out of memory)")) => "killed: out of memory".to_owned(),
+        Some(("signal", "9 (out of memory)")) => {
+            format!("killed: out of memory; its limit is `memory_mb` {} of steady.json", limits.memory_bytes >> 20)
+        }
         Some(("signal", which)) => format!("killed by signal {which}{when}"),
         _ => ending.text.clone(),
     }

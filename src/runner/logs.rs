@@ -240,10 +240,12 @@ impl Logs {
         self.lock().map_or(0, |mut guard| ready(&mut guard).next)
     }
 
-    /// The last `n` lines an app wrote since `mark`, as plain text.
+    /// The last `n` lines since `mark` that may say why an app failed, as plain text: what it wrote, and what it
+    /// was not allowed to reach.
     pub fn since(&self, mark: u64, n: usize) -> Vec<String> {
         let lines = self.tail(n, mark.checked_sub(1)).unwrap_or_default();
-        lines.into_iter().filter(|l| l.stream != Stream::Steady).map(|l| l.text).collect()
+        let telling = |l: &LogLine| l.stream != Stream::Steady || super::egress::is_about_egress(&l.text);
+        lines.into_iter().filter(telling).map(|l| l.text).collect()
     }
 
     /// The lock, with the files open: `ready` then never fails.
@@ -326,6 +328,20 @@ mod tests {
         assert!(tail.len() > 500, "{} lines are still there", tail.len());
         assert!(tail.windows(2).all(|w| w[0].seq + 1 == w[1].seq), "in order, none missing");
         assert_eq!(tail.last().expect("a line").seq, 3002);
+    }
+
+    #[test]
+    fn what_was_refused_is_among_the_lines_that_say_why_it_failed() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let logs = Logs::new(dir.path(), 1 << 20, Clock::manual(5));
+        logs.remark("v1", "refused: before.example. No.");
+        let mark = logs.mark();
+        logs.remark("v1", "started v1 (1)");
+        logs.add(Stream::Err, "v1", vec!["Error: EACCES".into()]);
+        logs.remark("v1", "refused: a.example. No.");
+        logs.remark("v1", "cannot reach b.example. Connection refused.");
+        let told = ["Error: EACCES", "refused: a.example. No.", "cannot reach b.example. Connection refused."];
+        assert_eq!(logs.since(mark, 9), told);
     }
 
     #[test]

@@ -67,3 +67,19 @@ fn an_image_is_mounted_while_used_and_gone_with_the_server() {
     assert!(steady.terminate().success());
     until("every device is let go", || devices(&data).is_empty().then_some(()));
 }
+
+#[test]
+fn a_first_version_that_asks_for_less_has_less() {
+    let steady = Steady::start();
+    let limits = r#"{"limits": {"disk_mb": 64}}"#;
+    let work = steady.push_new("small", &[("index.ts", CODE), ("steady.json", limits)]);
+    let app = fs::read_dir(steady.data().join("apps")).expect("apps").flatten().next().expect("an app").path();
+    let gib = || steady.get("small", "/").json()["gib"].as_f64().expect("a number");
+    steady.post("small", "/");
+    let image = app.join("home.img").exists();
+    assert!(!image || gib() < 0.1, "{} GiB", gib());
+    work.write(&[("steady.json", r#"{"limits": {"disk_mb": 128}}"#)]);
+    work.commit("More");
+    work.push_ok();
+    assert!(!image || (0.1..0.2).contains(&gib()), "{} GiB", gib());
+}

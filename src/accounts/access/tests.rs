@@ -177,6 +177,9 @@ fn only_owners_in_their_own_name_approve() {
     for scopes in [&[][..], &[Scope::Read], &[Scope::Write]] {
         assert!(!may(Some(&by_token(false, scopes, None)), Owner), "{scopes:?}");
     }
+    let write = by_token(false, &[Scope::Write], None);
+    let refused = check(Some(&write), standing(Owner), Action::Approve).expect_err("a token for writing");
+    assert!(refused.hint.expect("a hint").ends_with("the scope `admin`."), "one with `write` would not help");
     let mut guest = session(false);
     guest.user.guest = true;
     let refused = check(Some(&guest), standing(Owner), Action::Approve).expect_err("a guest");

@@ -7,7 +7,7 @@ mod tests;
 use super::ask::{Ask, Terms};
 use super::limit::LIMITS;
 use crate::base::Result;
-use crate::runner::egress::{HostRule, Reach};
+use crate::runner::egress::{HostRule, Reach, barred};
 use read::{Given, Source, wrong};
 
 /// Bytes; a larger file is refused.
@@ -20,6 +20,7 @@ const IDLE: std::ops::RangeInclusive<u64> = 1..=86_400;
 const KEYS: [&str; 8] = ["$schema", "entry", "build", "health", "idle_seconds", "always_on", "permissions", "limits"];
 const PERMISSIONS: [&str; 2] = ["net", "udp"];
 const NET: &str = "\"none\", \"public\", or a list of hosts such as [\"api.example.com\", \"*.example.com:8443\", \"203.0.113.7:5432\"]";
+const PUBLIC: &str = "a public host: private, loopback and link-local addresses are never reached";
 const UDP: &str = "a list of hosts with a port, such as [\"ntp.example.com:123\"]";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,6 +119,14 @@ fn udp_hosts(given: &Given<'_, '_>) -> Result<Vec<HostRule>> {
     }
 }
 
+/// What no approval would help. Addresses for documentation stay, as examples are written with them.
+fn never(rule: &HostRule) -> Option<&'static str> {
+    if rule.has_name("localhost") {
+        return Some("loopback");
+    }
+    rule.address().and_then(barred).filter(|what| *what != "for documentation")
+}
+
 fn hosts(given: &Given<'_, '_>, must: &str) -> Result<Vec<HostRule>> {
     let list = given.value().as_array().ok_or_else(|| given.refuse(must))?;
     if list.elements.len() > MAX_HOSTS {
@@ -129,7 +138,11 @@ fn hosts(given: &Given<'_, '_>, must: &str) -> Result<Vec<HostRule>> {
             jsonc_parser::ast::Value::StringLit(text) => &*text.value,
             _ => return Err(given.refuse_at(value, must)),
         };
-        HostRule::parse(text).map_err(|why| given.because(value, &why, must))
+        let rule = HostRule::parse(text).map_err(|why| given.because(value, &why, must))?;
+        match never(&rule) {
+            Some(what) => Err(given.because(value, &format!("`{rule}` is {what}, which no app may reach"), PUBLIC)),
+            None => Ok(rule),
+        }
     };
     list.elements.iter().map(rule).collect()
 }

@@ -26,12 +26,13 @@ mod trap;
 mod udp;
 mod usage;
 
+pub use address::barred;
 pub use broker::{Egress, Session, Subject};
 pub use budget::Budget;
 pub use doors::{Attempt, Attempts, Doors, Later, Namespace};
 pub use fake::Ranges;
 pub use policy::Purpose;
 pub use rate::Rate;
-pub use refusals::Log;
+pub use refusals::{Log, is_about_egress};
 pub use rule::{HostRule, Net, Reach};
 pub use usage::Usage;

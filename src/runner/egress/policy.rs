@@ -137,7 +137,7 @@ impl Policy {
         };
         let line = |known: &[String]| {
             let list: Vec<_> = known.iter().chain([&new]).map(|rule| format!("\"{rule}\"")).collect();
-            format!("To allow it: \"permissions\": {{ \"{key}\": [{}] }}", list.join(", "))
+            format!("To allow it, in steady.json: \"permissions\": {{ \"{key}\": [{}] }}", list.join(", "))
         };
         let known: Vec<_> = rules.iter().map(ToString::to_string).collect();
         let whole = line(&known);
@@ -216,7 +216,7 @@ mod tests {
             (&none, name("ntp.example"), 443, Udp, r#"{ "udp": ["ntp.example:443"] }"#),
         ] {
             let why = policy.decide(&host, port, transport).expect_err("refused");
-            assert_eq!(why, format!("To allow it: \"permissions\": {line}"));
+            assert_eq!(why, format!("To allow it, in steady.json: \"permissions\": {line}"));
             // And what it says is true.
             let list =
                 line.split('[').nth(1).map_or("", |_| &line[line.find('[').unwrap()..line.rfind(']').unwrap() + 1]);
@@ -230,7 +230,7 @@ mod tests {
         let many: Vec<_> = (0..40).map(|n| format!("h{n}.example")).collect();
         let many = hosts(&many.iter().map(String::as_str).collect::<Vec<_>>());
         let why = many.may_resolve("x.y").expect_err("refused");
-        assert_eq!(why, r#"To allow it: "permissions": { "net": ["x.y"] }, beside what is there"#);
+        assert_eq!(why, r#"To allow it, in steady.json: "permissions": { "net": ["x.y"] }, beside what is there"#);
     }
 
     #[test]

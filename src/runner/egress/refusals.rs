@@ -10,6 +10,14 @@ const DESTINATIONS: usize = 64;
 /// Where lines for the app's owner go.
 pub type Log = Arc<dyn Fn(String) + Send + Sync>;
 
+const REFUSED: &str = "refused: ";
+const FAILED: &str = "cannot reach ";
+
+/// Whether a remark in an app's log is one of these lines.
+pub fn is_about_egress(line: &str) -> bool {
+    line.starts_with(REFUSED) || line.starts_with(FAILED)
+}
+
 pub struct Refusals {
     log: Log,
     refused: AtomicU64,
@@ -47,12 +55,12 @@ impl Refusals {
                 hosts.push(what.to_owned());
             }
         }
-        self.say(format!("refused: {what}"), why);
+        self.say(format!("{REFUSED}{what}"), why);
     }
 
     /// An allowed connection that did not come about.
     pub fn failed(&self, what: &str, why: &str) {
-        self.say(format!("cannot reach {what}"), why);
+        self.say(format!("{FAILED}{what}"), why);
     }
 
     fn say(&self, head: String, why: &str) {

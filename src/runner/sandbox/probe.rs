@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::cgroup::Cgroups;
-use super::disk::Disk;
+use super::disk::{self, Disk};
 use super::landlock;
 use super::tier::{Check, Confinement, Tier};
 use super::wire::{self, Told};
@@ -37,17 +37,34 @@ pub fn candidates(most: Option<Tier>, uid_base: u32) -> Vec<Tier> {
     all.into_iter().filter(fits).filter(|tier| most.is_none_or(|most| *tier >= most)).collect()
 }
 
+/// What the tier `full` takes of root: names, and numbers of linux/capability.h.
+const CAPABILITIES: [(&str, u32); 10] = [
+    ("CAP_CHOWN", 0),
+    ("CAP_DAC_OVERRIDE", 1),
+    ("CAP_KILL", 5),
+    ("CAP_SETGID", 6),
+    ("CAP_SETUID", 7),
+    ("CAP_SETPCAP", 8),
+    ("CAP_NET_ADMIN", 12),
+    ("CAP_SYS_CHROOT", 18),
+    ("CAP_SYS_PTRACE", 19),
+    ("CAP_SYS_ADMIN", 21),
+];
+
 /// Whether a root can be built and users changed: root with the capabilities for it.
 pub fn can_build_root() -> bool {
-    // chown, dac_override, kill, setgid, setuid, setpcap, net_admin, sys_chroot, sys_ptrace, sys_admin
-    const NEEDED: u64 = 1 | 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 12 | 1 << 18 | 1 << 19 | 1 << 21;
+    nix::unistd::geteuid().is_root() && lacking().is_empty()
+}
+
+/// The capabilities that are needed and not held.
+fn lacking() -> Vec<&'static str> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))
         .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
         .unwrap_or(0);
-    nix::unistd::geteuid().is_root() && effective & NEEDED == NEEDED
+    CAPABILITIES.iter().filter(|(_, bit)| effective & (1 << bit) == 0).map(|(name, _)| *name).collect()
 }
 
 /// Whether the uids of apps exist here: a container may map only some.
@@ -81,14 +98,17 @@ pub fn confinement(found: &Found<'_>) -> Confinement {
                 "root, but the user ids of apps, {} and a million more, do not exist in this container",
                 found.uid_base
             ),
-            (None, false, false) => "no root, or without its capabilities".into(),
+            (None, false, false) if nix::unistd::geteuid().is_root() => {
+                format!("root without {}", lacking().join(", "))
+            }
+            (None, false, false) => "an ordinary user".into(),
         },
-        "Start Steady as root, or by the systemd unit in docs/systemd.md; in a container, give it CAP_SYS_ADMIN and no seccomp profile.",
+        "Start Steady as root, or by the systemd unit in docs/systemd.md; in a container, with the options at the top of the Dockerfile.",
     )];
     if tier != Some(Tier::Full) {
         let found = why(Tier::Rootless).unwrap_or_else(|| match tier {
             Some(Tier::Rootless) => "allowed".into(),
-            _ => "not tried: root needs none".into(),
+            _ => "not for root: it needs the capabilities instead".into(),
         });
         let fix = "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1; with AppArmor a profile), or start Steady as root.";
         checks.push(check("user namespaces", tier == Some(Tier::Rootless), found, fix));
@@ -133,18 +153,18 @@ fn summary(found: &Found<'_>) -> String {
         Cgroups::V1 { .. } => "limits by cgroup v1",
         Cgroups::V2 { .. } => "limits by cgroup v2",
     };
-    let disk = found.disk.map(|disk| format!("; disk quota: {}", disk.kind().0)).unwrap_or_default();
-    format!("{what}; {limits}{disk}")
+    let quota = found.disk.map(|disk| format!("; disk quota: {}", disk.kind().0)).unwrap_or_default();
+    format!("{what}; {limits}{quota}")
 }
 
 /// The same without a server, for `steady doctor`: leaves nothing behind. `data` is the data folder.
 pub fn here(data: &Path, uid_base: u32) -> Confinement {
-    let cgroups = Cgroups::probe("doctor");
     // On the data folder's file system; where there is no data folder yet, none is made by looking.
     let tmp = std::path::absolute(data.join("tmp")).unwrap_or_else(|_| data.join("tmp"));
     let place = tmp.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
     let scratch = place.join(format!("doctor-{}", std::process::id()));
     let made = crate::base::fs::make_dir(&scratch, 0o700);
+    let cgroups = Cgroups::probe("doctor").for_data(place);
     let (mut tier, mut maps_owners, mut weaker) = (None, false, Vec::new());
     for candidate in candidates(None, uid_base) {
         let setup = Setup { tier: candidate, at: scratch.clone(), binds: Vec::new(), data: scratch.clone() };
@@ -156,7 +176,8 @@ pub fn here(data: &Path, uid_base: u32) -> Confinement {
             Err(why) => weaker.push((candidate, why)),
         }
     }
-    let disk = Disk::probe(place, &scratch, false);
+    // As the server asks, in a folder of its own: what the server has mounted in its data folder is left alone.
+    let disk = Disk::probe(&scratch, &scratch, tier == Some(Tier::Full) && disk::has_own_mounts());
     let found = Found { tier, weaker: &weaker, maps_owners, uid_base, cgroups: &cgroups, disk: Some(&disk) };
     let confinement = confinement(&found);
     cgroups.leave();
@@ -192,5 +213,25 @@ pub(super) fn walls_without_namespaces() -> Result<(), String> {
         0 => Err("no Landlock".into()),
         abi if abi < 4 => Err(format!("Landlock ABI {abi}, and without namespaces 4 is needed")),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_and_the_container_give_what_is_needed() {
+        let unit = include_str!("../../../docs/systemd.md");
+        let bounding =
+            unit.lines().find(|line| line.starts_with("CapabilityBoundingSet=")).expect("a line of the unit");
+        let docker_gives =
+            ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_SYS_CHROOT"];
+        let containers = [include_str!("../../../Dockerfile"), include_str!("../../../docs/sandbox.md")];
+        for (name, _) in CAPABILITIES {
+            assert!(bounding.split(['=', ' ']).any(|word| word == name), "{name} in the unit of docs/systemd.md");
+            let option = format!("--cap-add {}", name.trim_start_matches("CAP_"));
+            assert!(docker_gives.contains(&name) || containers.iter().all(|text| text.contains(&option)), "{option}");
+        }
     }
 }

@@ -8,9 +8,19 @@ impl Confinement {
         self.tier.map_or("none", Tier::name)
     }
 
-    /// What a stronger tier needs and is not here: `landlock: ABI 2. Use a kernel from 6.7 on`.
+    /// Walls and limits that are not here: `landlock: ABI 2. Use a kernel from 6.7 on`.
     pub fn missing(&self) -> Vec<String> {
-        self.checks.iter().filter(|check| !check.ok).map(said).collect()
+        self.checks.iter().filter(|check| !check.ok && !check.is_minor()).map(said).collect()
+    }
+
+    /// What works in a lesser way, behind whole walls.
+    pub fn weaker(&self) -> Vec<String> {
+        self.checks.iter().filter(|check| !check.ok && check.is_minor()).map(said).collect()
+    }
+
+    /// The names alone of what is missing, for people who do not own this server: what was found has its paths.
+    pub fn missing_names(&self) -> Vec<String> {
+        self.checks.iter().filter(|check| !check.ok && !check.is_minor()).map(|check| check.name.to_owned()).collect()
     }
 
     /// Whether `steady serve` may run apps here.
@@ -78,6 +88,14 @@ mod tests {
         }
         assert!(!refused.public.contains("landlock"), "{}", refused.public);
         assert!(refused.hint.expect("a hint").contains("sandbox = \"single-tenant\""));
+    }
+
+    #[test]
+    fn what_is_no_wall_is_not_called_missing() {
+        let found = with(Some(Tier::Full), vec![check("cgroup pressure", false), check("disk quota", false)]);
+        assert_eq!(found.missing(), ["disk quota: disk quota as it is. Mend disk quota."]);
+        assert_eq!(found.missing_names(), ["disk quota"]);
+        assert_eq!(found.weaker(), ["cgroup pressure: cgroup pressure as it is. Mend cgroup pressure."]);
     }
 
     #[test]

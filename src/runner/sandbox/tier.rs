@@ -37,6 +37,13 @@ pub struct Confinement {
     pub checks: Vec<Check>,
 }
 
+impl Check {
+    /// No wall and no limit of an app's memory, processes or files stands or falls with it.
+    pub fn is_minor(&self) -> bool {
+        matches!(self.name, "cgroup io" | "cgroup kill" | "cgroup oom events" | "cgroup reclaim" | "cgroup pressure")
+    }
+}
+
 /// One feature of kernel or container.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {

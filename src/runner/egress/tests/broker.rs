@@ -36,7 +36,7 @@ async fn a_name_that_is_not_allowed_is_not_found_and_the_line_that_allows_it_is_
             assert_eq!(world.ask(name, kind).await.metadata.response_code, ResponseCode::NXDomain);
         }
     }
-    let line = r#"refused: evil.example. To allow it: "permissions": { "net": ["api.example.com", "evil.example"] }"#;
+    let line = r#"refused: evil.example. To allow it, in steady.json: "permissions": { "net": ["api.example.com", "evil.example"] }"#;
     assert!(world.lines().contains(&line.to_owned()), "{:?}", world.lines());
     assert_eq!(world.lines().len(), 3);
     let txt = world.ask("API.example.com", RecordType::TXT).await;
@@ -70,7 +70,11 @@ async fn literal_addresses_need_a_public_address_and_a_rule() {
     ] {
         assert!(matches!(world.attempt(to.parse().expect(to), false).await, Outcome::Refuse(_)), "{to}");
     }
-    world.said(r#"refused: 1.1.1.1:443. To allow it: "permissions": { "net": ["8.8.8.8:53", "1.1.1.1"] }"#).await;
+    world
+        .said(
+            r#"refused: 1.1.1.1:443. To allow it, in steady.json: "permissions": { "net": ["8.8.8.8:53", "1.1.1.1"] }"#,
+        )
+        .await;
     world.said("refused: 10.0.0.1:443. 10.0.0.1 is private: apps reach public addresses only").await;
     for to in ["127.0.0.1:3000", "[::1]:3000", "0.0.0.0:3000", "[::]:3000", "[::ffff:127.0.0.1]:1", "127.9.9.9:1"] {
         assert!(matches!(world.attempt(to.parse().expect(to), false).await, Outcome::GoOn), "{to}");
@@ -79,7 +83,9 @@ async fn literal_addresses_need_a_public_address_and_a_rule() {
         assert!(matches!(world.attempt(to.parse().expect(to), true).await, Outcome::GoOn), "{to}");
     }
     assert!(matches!(world.attempt("1.1.1.1:53".parse().expect("it"), true).await, Outcome::Refuse(_)));
-    world.said(r#"refused: 1.1.1.1:53 (udp). To allow it: "permissions": { "udp": ["1.1.1.1:53"] }"#).await;
+    world
+        .said(r#"refused: 1.1.1.1:53 (udp). To allow it, in steady.json: "permissions": { "udp": ["1.1.1.1:53"] }"#)
+        .await;
 }
 
 #[tokio::test]

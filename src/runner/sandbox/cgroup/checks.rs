@@ -2,8 +2,9 @@
 use super::tree::{Kind, Tree};
 use super::{Cgroups, Check};
 
-const DELEGATE: &str = "start Steady as a systemd service with Delegate=yes, or in a container with cgroups of its own";
-const UNIFIED: &str = "boot with cgroup v2 (kernel parameter systemd.unified_cgroup_hierarchy=1)";
+const DELEGATE: &str =
+    "Start Steady as a systemd service with Delegate=yes, or in a container with cgroups of its own.";
+const UNIFIED: &str = "Boot with cgroup v2 (kernel parameter systemd.unified_cgroup_hierarchy=1).";
 
 pub(super) fn all(groups: &Cgroups) -> Vec<Check> {
     match groups {
@@ -37,21 +38,21 @@ fn of(tree: &Tree) -> Vec<Check> {
             "cgroup io",
             false,
             why.clone(),
-            "reads and writes are not limited: keep data on a disk of the host, and delegate the io controller",
+            "Reads and writes are not limited: keep data on a disk of the host, and delegate the io controller.",
         ),
     });
     let kill = file("cgroup.kill");
     let found = if kill { "v2" } else { "not there: processes are frozen and killed one by one" };
-    checks.push(check("cgroup kill", kill, found.into(), "use Linux 5.14 or newer with cgroup v2"));
+    checks.push(check("cgroup kill", kill, found.into(), "Use Linux 5.14 or newer with cgroup v2."));
     let events = file("memory.events");
     let found = if events { "memory.events" } else { "read five times a second" };
     checks.push(check("cgroup oom events", events, found.into(), UNIFIED));
     let reclaim = file(if tree.v2 { "memory.reclaim" } else { "memory.force_empty" });
     let found = if reclaim { version } else { "not there" };
-    checks.push(check("cgroup reclaim", reclaim, found.into(), "use Linux 5.19 or newer"));
+    checks.push(check("cgroup reclaim", reclaim, found.into(), "Use Linux 5.19 or newer."));
     let pressure = file("memory.pressure");
     let found = if pressure { "memory.pressure" } else { "not there" };
-    let fix = if tree.v2 { "boot with the kernel parameter psi=1" } else { UNIFIED };
+    let fix = if tree.v2 { "Boot with the kernel parameter psi=1." } else { UNIFIED };
     checks.push(check("cgroup pressure", pressure, found.into(), fix));
     checks
 }
