@@ -233,7 +233,9 @@ async fn one_that_listens_and_lets_nobody_in_is_stopped_at_once() {
     // Time for the server to have dialed.
     tokio::time::sleep(patient(2)).await;
     world.runner.pause(&app.key).await;
-    assert_eq!(world.runner.status(&app.key).expect("known").state, State::Paused);
+    // Waiting for the queue would take the kernel two minutes.
+    let paused = || world.runner.status(&app.key).expect("known").state == State::Paused;
+    eventually("it is paused", paused).await;
     assert_eq!(marked(&world.options.instance), Vec::<u32>::new(), "it lives on");
     visitor.await.expect("an answer");
     world.down().await;
