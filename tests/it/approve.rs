@@ -1,4 +1,6 @@
 //! Permissions and limits: what steady.json asks for, and the owner's yes.
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::support::work::remote_lines;
@@ -300,8 +302,15 @@ fn serve_starts_where_doctor_says_so_and_else_names_what_is_missing() {
             let folder = tempfile::tempdir().expect("a folder");
             let data = folder.path().join("data");
             std::fs::create_dir(&data).expect("a data folder");
+            // Copies in a folder of that user's: the project itself may lie where only root can look.
+            let (steady, bun) = (folder.path().join("steady"), folder.path().join("bun"));
+            std::fs::copy(env!("CARGO_BIN_EXE_steady"), &steady).expect("a copy");
+            let found = steady::runner::bun::find(None, folder.path()).expect("run `npm ci` first");
+            std::fs::copy(found, &bun).expect("a copy");
             let command = |verb: &str| {
-                let mut command = steady_command();
+                let mut command = Command::new(&steady);
+                command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+                command.env("HOME", "/nonexistent").env("STEADY_BUN", &bun);
                 command.arg(verb).arg("--data").arg(&data).env("STEADY_LISTEN", "127.0.0.1:0");
                 command.env("STEADY_SANDBOX", sandbox).current_dir("/");
                 if let Some(user) = user {
