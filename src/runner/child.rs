@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::app::App;
-use super::arrival::Arrival;
 use super::egress::{Purpose, Session, Subject, Usage};
 use super::logs::{Logs, Stream};
 use super::process::{Ending, Running, Scratch};
@@ -20,12 +19,9 @@ use super::wire::Wire;
 use super::{Crash, LaunchSpec, Limits, Millis, doors, home, launch, pump};
 use crate::base::{Clock, Result, ResultExt as _};
 
-/// How often the socket is tried while the child boots, beside whenever its folder changes; slower after the
-/// first moments.
+/// How often the socket is tried while the child boots; slower after the first moments.
 const POLL_FAST: Duration = Duration::from_millis(1);
 const POLL_SLOW: Duration = Duration::from_millis(10);
-/// What appears beside the socket is the child's own doing, and must not keep the server busy.
-const MAX_ARRIVALS: u32 = 16;
 /// Most listen on the socket: the port is tried more rarely.
 const PORT_EVERY: u32 = 16;
 /// How long output may still come after the whole group is dead.
@@ -230,7 +226,6 @@ async fn watch_over(
     let mut asked = Ask::Run;
     let mut kill_at: Option<Instant> = None;
     let mut poll = Instant::now();
-    let (arrival, mut arrivals) = (Arrival::watch(&child.socket_dir), 0);
     loop {
         tokio::select! {
             biased;
@@ -274,10 +269,6 @@ async fn watch_over(
                     process.wait().await;
                     return Ending { success: false, text: format!("could not start: {why}") };
                 }
-            }
-            () = arrival.next(), if !ready && arrivals < MAX_ARRIVALS => {
-                arrivals += 1;
-                poll = Instant::now();
             }
             () = sleep_until(poll), if entered && !ready => {
                 let since = clock.elapsed();

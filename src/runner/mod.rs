@@ -1,6 +1,5 @@
 //! Child processes: starting, watching, waking, stopping. Knows no users and no database.
 mod app;
-mod arrival;
 pub mod bun;
 #[cfg(any(embed_bun, test))]
 mod bun_unpack;
