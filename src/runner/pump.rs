@@ -109,7 +109,7 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
             match tokio::time::timeout(Duration::from_secs(1), pipe.read(&mut buffer)).await {
                 Ok(read) => read,
                 Err(_) => {
-                    logs.add(Stream::Steady, &version, budget.dropped_line().into_iter().collect());
+                    add(&logs, Stream::Steady, &version, budget.dropped_line().into_iter().collect()).await;
                     budget.dropped = 0;
                     continue;
                 }
@@ -118,7 +118,7 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
         let Ok(read @ 1..) = read else { break };
         let now = logs.clock().now();
         if let Some(dropped) = budget.renew(now) {
-            logs.add(Stream::Steady, &version, vec![dropped]);
+            add(&logs, Stream::Steady, &version, vec![dropped]).await;
         }
         let mut kept = Vec::new();
         if budget.is_spent() {
@@ -127,25 +127,31 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
             lines.push(&buffer[..read], &mut |line| budget.take(line, &mut kept));
         }
         let advise = !advised && stream == Stream::Err && kept.iter().any(|line| is_about_read_only(line));
-        if !kept.is_empty() {
-            logs.add(stream, &version, kept);
-        }
+        add(&logs, stream, &version, kept).await;
         if advise {
             advised = true;
-            logs.add(Stream::Steady, &version, vec![READ_ONLY.to_owned()]);
+            add(&logs, Stream::Steady, &version, vec![READ_ONLY.to_owned()]).await;
         }
-        if let Some(wait) = budget.read(read as u64, now) {
-            tokio::time::sleep(wait).await;
+        match budget.read(read as u64, now) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            // A pipe that is always full must not keep this thread from everybody's requests.
+            None => tokio::task::yield_now().await,
         }
     }
     let mut kept = Vec::new();
     lines.finish(&mut |line| budget.take(line, &mut kept));
-    if !kept.is_empty() {
-        logs.add(stream, &version, kept);
+    add(&logs, stream, &version, kept).await;
+    add(&logs, Stream::Steady, &version, budget.dropped_line().into_iter().collect()).await;
+}
+
+/// Writes where a slow disk holds nobody up but this child.
+async fn add(logs: &Logs, stream: Stream, version: &str, lines: Vec<String>) {
+    if lines.is_empty() {
+        return;
     }
-    if let Some(dropped) = budget.dropped_line() {
-        logs.add(Stream::Steady, &version, vec![dropped]);
-    }
+    let (logs, version) = (logs.clone(), version.to_owned());
+    // Ends early only with the server itself.
+    let _ = tokio::task::spawn_blocking(move || logs.add(stream, &version, lines)).await;
 }
 
 const READ_ONLY: &str = "the code folder is read-only: write to a relative path or into DATA_DIR, where files stay";

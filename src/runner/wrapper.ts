@@ -55,6 +55,11 @@
       for (const key of ["port", "hostname", "reusePort", "ipv6Only", "tls"]) {
         Object.defineProperty(own, key, { value: undefined, configurable: true, writable: true });
       }
+      // Steady's own time limits hold towards visitors; the way from it to here may rest between requests, and a
+      // stream of events be silent for longer than Bun's ten seconds.
+      if (options.idleTimeout === undefined) {
+        Object.defineProperty(own, "idleTimeout", { value: 0, configurable: true, enumerable: true, writable: true });
+      }
       Object.defineProperty(own, "unix", { value: claim(port), configurable: true, enumerable: true });
       if (typeof options.fetch === "function" && !Object.hasOwn(own, "fetch")) {
         Object.defineProperty(own, "fetch", { value: options.fetch, configurable: true, enumerable: true });

@@ -6,7 +6,8 @@ const port = Number(process.argv[2]);
 const address = new Uint8Array(new SharedArrayBuffer(64));
 address.set([2, 0, port >> 8, port & 255, 127, 0, 0, 1]);
 const worker = new Worker("data:text/javascript," + encodeURIComponent(
-  "onmessage = e => { postMessage(0); const a = e.data; for (;;) { a[4] = 8; a[4] = 127; } }"));
+  // As long the one as the other: on one processor it is interrupted, not watched.
+  "onmessage = e => { postMessage(0); const a = e.data; for (;;) for (const b of [8, 127]) for (let n = 0; n < 500; n++) Atomics.store(a, 4, b); }"));
 worker.postMessage(address);
 await new Promise(ready => (worker.onmessage = ready));
 const got = new Set<string>();

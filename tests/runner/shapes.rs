@@ -91,6 +91,16 @@ async fn with_packages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_may_be_silent_for_longer_than_bun_s_own_ten_seconds() {
+    let world = World::new();
+    let code = "export default { fetch: () => new Response(new ReadableStream({ async start(c) { c.enqueue('first '); await Bun.sleep(15_000); c.enqueue('last'); c.close() } })) }";
+    let app = world.app("silent", &[("index.ts", code)]);
+    world.runner.register(app.clone());
+    assert_eq!(world.get(&app, "/").await, (200, "first last".to_owned()), "{:#?}", world.log(&app));
+    world.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_stream_and_websockets_talk() {
     let world = World::new();
     let code = "export default {
