@@ -43,6 +43,7 @@ impl World {
             gate_timeout: Duration::from_secs(30),
             gate_waiters: 1000,
             drain_timeout: Duration::from_secs(1),
+            spares: 2,
             tier: None,
         };
         let tasks = Tasks::new();

@@ -15,9 +15,9 @@ use super::logs::Logs;
 use super::registry::Registry;
 use super::sandbox::cgroup::Cgroups;
 use super::sandbox::disk::Disk;
+use super::spares::Spares;
 use super::supervisor::{Action, ChildId, Event, Machine, Phase, Refusal};
 use super::upstream::{Lease, Upstream};
-use super::zygote::Zygote;
 use super::{Admission, Crash, LaunchSpec, Options, State, Status};
 use crate::base::{Clock, Millis, Tasks};
 
@@ -31,7 +31,7 @@ pub struct Common {
     pub tasks: Tasks,
     pub cgroups: Cgroups,
     pub disk: Disk,
-    pub zygote: Zygote,
+    pub spares: Spares,
     pub egress: Egress,
     pub base: Base,
     /// Stronger tiers, and why they cannot be had here.

@@ -152,24 +152,18 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
     };
     // The time to start does not count moving a large home into its image, once.
     let clock = Clock::stopwatch();
-    let name = format!("{}-{}", spec.key.0, crate::base::secret::random_token(4));
-    let group = match shared.cgroups.create(&name, &spec.limits) {
-        Ok(group) => group,
-        Err(e) => return fail(format!("could not start: limits: {e}")),
+    let world = match shared.spares.take(&spec.limits).await {
+        Ok(world) => world,
+        Err(e) => return fail(format!("could not start: {e}")),
     };
-    if let Some(group) = &group {
+    if let Some(group) = world.group() {
         // Set once, right here.
         let _ = child.group.set(group.clone());
     }
-    let jail = shared.base.child(&shared.options, spec, &child.socket_dir, group.as_ref());
-    let destroy = group.clone();
-    let started = Running::start(&shared.zygote, &shared.tasks, jail, group).await;
-    let (mut process, out, err) = match started {
+    let jail = shared.base.child(&shared.options, spec, &child.socket_dir, world.group());
+    let (mut process, out, err) = match world.enter(&jail).await {
         Ok(started) => started,
-        Err(e) => {
-            let _ = tokio::task::spawn_blocking(move || destroy.map(|g| g.destroy())).await;
-            return fail(format!("could not start: {e}"));
-        }
+        Err(e) => return fail(format!("could not start: {e}")),
     };
     child.pid.store(process.pid(), Ordering::Relaxed);
     logs.remark(&spec.version, &format!("started {} ({})", spec.version, process.pid()));

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::app::Common;
 use super::egress::{Budget, Net, Purpose, Session, Subject};
-use super::process::{Ending, Running, Scratch};
+use super::process::{Ending, Scratch};
 use super::pump::Lines;
 use super::redact::Redactor;
 use super::wire::Wire;
@@ -31,10 +31,9 @@ pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Re
     let n = common.counter.fetch_add(1, Ordering::Relaxed);
     let home = Scratch(common.options.scratch.join(format!("j{n}")));
     crate::base::fs::make_dir(&home.0, 0o700).internal("while making a job's folder")?;
-    let group = common.cgroups.create(&format!("job-{n}"), &spec.limits).internal("while limiting a job")?;
-    let jail = common.base.job(&common.options, &spec, &home.0, group.as_ref());
-    let started = Running::start(&common.zygote, &common.tasks, jail, group).await;
-    let (mut process, out, err) = started.internal("while starting a job")?;
+    let world = common.spares.take(&spec.limits).await.internal("while making room for a job")?;
+    let jail = common.base.job(&common.options, &spec, &home.0, world.group());
+    let (mut process, out, err) = world.enter(&jail).await.internal("while starting a job")?;
     let lines = Arc::new(Mutex::new(Tail { progress: progress.clone(), kept: VecDeque::new(), count: 0 }));
     let redactor = Redactor::new(&spec.env, Path::new("/"));
     let words = [

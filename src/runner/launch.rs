@@ -215,12 +215,7 @@ impl Base {
                 own: if full { own } else { Vec::new() },
             }
         });
-        let join = match group {
-            Some(group) if group.open_dir().is_none() => group.join_files(),
-            _ => Vec::new(),
-        };
         JailSpec {
-            join,
             open_files: limits.open_files,
             file_bytes: Some(limits.disk_bytes),
             root,

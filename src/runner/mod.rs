@@ -19,6 +19,7 @@ mod redact;
 mod registry;
 mod rotate;
 pub mod sandbox;
+mod spares;
 mod supervisor;
 mod sweep;
 mod table;
@@ -58,6 +59,8 @@ pub struct Options {
     pub gate_waiters: usize,
     /// How long a child may take to finish after SIGTERM.
     pub drain_timeout: Duration,
+    /// Worlds kept ready for the next starts.
+    pub spares: usize,
     /// The strongest tier to try; `None` = the strongest there is.
     pub tier: Option<sandbox::tier::Tier>,
 }
@@ -403,6 +406,7 @@ impl Runner {
         for app in &all {
             app.until_down().await;
         }
+        self.0.common().spares.close().await;
         self.0.common().cgroups.leave();
     }
 }

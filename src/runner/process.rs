@@ -1,4 +1,5 @@
-//! One confined process: started by the zygote, watched, told to end, and gone with all it started.
+//! One confined process: a world made by the zygote, a program started in it, watched, told to end, and gone with
+//! all it started.
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
@@ -18,12 +19,23 @@ use super::wire::Wire;
 use super::zygote::{Spawned, Zygote};
 use crate::base::Tasks;
 
+/// Namespaces, a network and a control group whose init waits to be told what to run. Dropping it kills it.
+pub struct World {
+    process: Process,
+    out: pipe::Receiver,
+    err: pipe::Receiver,
+}
+
 /// A process that was started. Dropping it kills it.
 pub struct Running {
-    process: Spawned,
+    process: Process,
+    oom_before: u64,
+}
+
+struct Process {
+    spawned: Spawned,
     wire: Wire,
     group: Option<Group>,
-    oom_before: u64,
 }
 
 /// How a process ended.
@@ -34,56 +46,94 @@ pub struct Ending {
     pub text: String,
 }
 
-impl Running {
-    /// Has the zygote start it, and hands it the spec.
-    pub async fn start(
-        zygote: &Zygote,
-        tasks: &Tasks,
-        spec: JailSpec,
-        group: Option<Group>,
-    ) -> io::Result<(Self, pipe::Receiver, pipe::Receiver)> {
+impl World {
+    /// Has the zygote make it, in `group`. Errors: the zygote cannot; the group is left to the caller.
+    pub async fn make(zygote: &Zygote, tasks: &Tasks, group: Option<Group>) -> io::Result<Self> {
         let (mine, theirs) = wire::pair()?;
-        let paper = rustix::fs::memfd_create("spec", MemfdFlags::CLOEXEC)?;
-        let bytes = serde_json::to_vec(&spec)?;
-        io::Write::write_all(&mut std::fs::File::from(paper.try_clone()?), &bytes)?;
         let (out, child_out) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (err, child_err) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let folder: Option<OwnedFd> = group.as_ref().and_then(Group::open_dir);
-        let mut fds = vec![theirs.as_fd(), paper.as_fd(), child_out.as_fd(), child_err.as_fd()];
+        // v2 starts it in its group; in v1 it joins by itself.
+        let join = group.as_ref().filter(|_| folder.is_none()).map(Group::join_files).unwrap_or_default();
+        let mut fds = vec![theirs.as_fd(), child_out.as_fd(), child_err.as_fd()];
         fds.extend(folder.as_ref().map(|fd| fd.as_fd()));
-        let oom_before = group.as_ref().map_or(0, Group::oom_kills);
-        let process = zygote.spawn(&fds, folder.is_some()).await?;
-        let running = Self { process, wire: Wire::new(mine, tasks)?, group, oom_before };
+        let spawned = zygote.spawn(&fds, folder.is_some(), join).await?;
+        let process = Process { spawned, wire: Wire::new(mine, tasks)?, group };
         let receive = |fd: OwnedFd| {
             rustix::io::ioctl_fionbio(&fd, true)?;
             pipe::Receiver::from_owned_fd(fd)
         };
-        Ok((running, receive(out)?, receive(err)?))
+        Ok(Self { process, out: receive(out)?, err: receive(err)? })
     }
 
+    pub fn group(&self) -> Option<&Group> {
+        self.process.group.as_ref()
+    }
+
+    pub fn limit(&self, limits: &Limits) -> io::Result<()> {
+        self.process.group.as_ref().map_or(Ok(()), |group| group.limit(limits))
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.process.wire.is_open() && self.process.spawned.ended.borrow().is_none()
+    }
+
+    /// Has its init run this. What goes wrong in there shows when waited for: [`Wire::entered`].
+    pub async fn enter(self, spec: &JailSpec) -> io::Result<(Running, pipe::Receiver, pipe::Receiver)> {
+        let paper = match written(spec) {
+            Ok(paper) => paper,
+            Err(e) => {
+                self.discard().await;
+                return Err(e);
+            }
+        };
+        let oom_before = self.process.group.as_ref().map_or(0, Group::oom_kills);
+        if let Err(e) = self.process.wire.enter(paper.as_fd()).await {
+            // Its init has said what it could not do, or died; both show when waited for.
+            tracing::debug!(error = %e, "a world does not take its spec");
+        }
+        Ok((Running { process: self.process, oom_before }, self.out, self.err))
+    }
+
+    /// Ends it, with its group.
+    pub async fn discard(self) {
+        let group = self.process.group.clone();
+        drop(self);
+        let _ = tokio::task::spawn_blocking(move || group.map(|group| group.destroy())).await;
+    }
+}
+
+/// In memory alone: it holds secrets.
+fn written(spec: &JailSpec) -> io::Result<OwnedFd> {
+    let paper = rustix::fs::memfd_create("spec", MemfdFlags::CLOEXEC)?;
+    io::Write::write_all(&mut std::fs::File::from(paper.try_clone()?), &serde_json::to_vec(spec)?)?;
+    Ok(paper)
+}
+
+impl Running {
     /// Of its init, as the server sees it.
     pub fn pid(&self) -> u32 {
-        self.process.pid
+        self.process.spawned.pid
     }
 
     pub fn wire(&self) -> &Wire {
-        &self.wire
+        &self.process.wire
     }
 
     /// Waits for its end; safe to cancel.
     pub async fn wait(&mut self) -> Ending {
-        let raw = match self.process.ended.wait_for(Option::is_some).await {
+        let raw = match self.process.spawned.ended.wait_for(Option::is_some).await {
             Ok(status) => status.unwrap_or_default(),
             Err(_) => return Ending { success: false, text: "lost sight of it".into() },
         };
-        let status = ExitStatus::from_raw(self.wire.status().await.unwrap_or(raw));
-        let oom = self.group.as_ref().map_or(0, Group::oom_kills) > self.oom_before;
+        let status = ExitStatus::from_raw(self.process.wire.status().await.unwrap_or(raw));
+        let oom = self.process.group.as_ref().map_or(0, Group::oom_kills) > self.oom_before;
         describe(status, oom)
     }
 
     /// The limits of its group that it met, as parts of a sentence.
     pub fn limits_met(&self, limits: &Limits) -> Vec<String> {
-        let Some(group) = &self.group else { return Vec::new() };
+        let Some(group) = &self.process.group else { return Vec::new() };
         let memory =
             (group.oom_kills() > self.oom_before).then(|| format!("memory ({} MiB)", limits.memory_bytes >> 20));
         let pids = (group.refused_forks() > 0).then(|| format!("processes and threads ({})", limits.pids));
@@ -92,19 +142,19 @@ impl Running {
 
     /// Asks it to end, and what it has started in its session with it.
     pub fn terminate(&self) {
-        self.wire.terminate();
+        self.process.wire.terminate();
     }
 
     /// Ends its init, and with it, where it has a world of its own, everything in there.
     pub fn kill(&self) {
-        let _ = pidfd_send_signal(&self.process.pidfd, Signal::KILL);
+        self.process.kill();
     }
 
     /// Ends what is left of its group: daemons, grandchildren.
     pub async fn sweep(self, instance: &str) {
         self.kill();
-        let pid = self.wire.entered().await.unwrap_or(self.process.pid);
-        let (instance, group) = (instance.to_owned(), self.group.clone());
+        let pid = self.process.wire.entered().await.unwrap_or(self.process.spawned.pid);
+        let (instance, group) = (instance.to_owned(), self.process.group.clone());
         let work = tokio::task::spawn_blocking(move || match group {
             Some(group) => group.destroy(),
             None => drop(super::sweep::marked(&instance, Some(pid))),
@@ -113,7 +163,13 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Process {
+    fn kill(&self) {
+        let _ = pidfd_send_signal(&self.spawned.pidfd, Signal::KILL);
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }

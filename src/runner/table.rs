@@ -11,6 +11,7 @@ use super::logs::Logs;
 use super::sandbox::cgroup::Cgroups;
 use super::sandbox::tier::{Confinement, Tier};
 use super::sandbox::{disk, probe};
+use super::spares::Spares;
 use super::zygote::Zygote;
 use super::{AppKey, LaunchSpec, Options, sweep};
 use crate::base::{Clock, Error, Kind, Result, ResultExt as _, Tasks};
@@ -36,6 +37,7 @@ impl Table {
         sweep::at_start(&options.scratch, &options.instance, &cgroups)
             .internal("while sweeping what an earlier run left")?;
         let (base, zygote, weaker) = strongest(&options, &tasks)?;
+        let spares = Spares::new(zygote, tasks.clone(), cgroups.clone(), options.spares);
         let egress = Egress::new(tasks.clone());
         let data_root = options.scratch.parent().unwrap_or(&options.scratch);
         let can_mount = base.tier == Tier::Full && disk::has_own_mounts();
@@ -47,7 +49,7 @@ impl Table {
             tasks,
             cgroups,
             disk,
-            zygote,
+            spares,
             egress,
             base,
             weaker,

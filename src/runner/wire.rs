@@ -2,7 +2,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -67,6 +67,17 @@ impl Wire {
     /// The program's own end, when init lived to tell. Waits until init is gone.
     pub async fn status(&self) -> Option<i32> {
         self.0.heard_when(|heard| heard.status).await
+    }
+
+    /// Tells init what to run: the first order. Errors: init is gone.
+    pub async fn enter(&self, spec: BorrowedFd<'_>) -> io::Result<()> {
+        self.0.socket.async_io(Interest::WRITABLE, |fd| wire::send(fd, &Order::Enter, &[spec])).await
+    }
+
+    /// Whether init is there and nothing has gone wrong with it.
+    pub fn is_open(&self) -> bool {
+        let heard = self.0.lock();
+        !heard.closed && heard.entered.is_none()
     }
 
     /// The DNS sockets and the connect notifications, once each.

@@ -71,13 +71,14 @@ impl Zygote {
         Ok(this)
     }
 
-    /// `fds`: wire, spec, out, err, and a v2 group's folder when `grouped`.
-    pub async fn spawn(&self, fds: &[BorrowedFd<'_>], grouped: bool) -> io::Result<Spawned> {
+    /// A process that waits for its spec. `fds`: wire, out, err, and a v2 group's folder when `grouped`; `join`:
+    /// the `cgroup.procs` files of a v1 group.
+    pub async fn spawn(&self, fds: &[BorrowedFd<'_>], grouped: bool, join: Vec<PathBuf>) -> io::Result<Spawned> {
         let alive = self.alive()?;
         let id = self.0.ids.fetch_add(1, Ordering::Relaxed);
         let (answer, wait) = oneshot::channel();
         alive.lock().asked.insert(id, answer);
-        let ask = Ask::Spawn { id, grouped };
+        let ask = Ask::Spawn { id, grouped, join };
         if let Err(e) = alive.control.async_io(Interest::WRITABLE, |fd| wire::send(fd, &ask, fds)).await {
             alive.lock().asked.remove(&id);
             return Err(e);

@@ -30,6 +30,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const DAY_MS: i64 = 24 * 3600 * 1000;
 const SESSION_DAYS: i64 = 30;
 /// The value of `sandbox` that accepts walls which do not keep strangers apart.
+/// Worlds kept ready: two apps may wake at once without waiting for theirs.
+const SPARES: usize = 2;
 const SINGLE_TENANT: &str = "single-tenant";
 
 /// Built and bound, not yet serving: its address is known.
@@ -266,6 +268,7 @@ fn runner_options(config: &Config, dir: &DataDir, bun: PathBuf) -> Result<runner
         gate_waiters: 512,
         tier: None,
         drain_timeout: Duration::from_secs(config.drain_seconds),
+        spares: SPARES,
     })
 }
 

@@ -32,7 +32,8 @@ pub(super) struct Inherited<'a> {
     pub tier: Tier,
     pub filters: &'a Filters,
     pub wire: OwnedFd,
-    pub spec: File,
+    /// `cgroup.procs` files of a v1 group.
+    pub join: Vec<PathBuf>,
     pub out: OwnedFd,
     pub err: OwnedFd,
 }
@@ -54,19 +55,11 @@ pub(super) fn main(inherited: Inherited<'_>) -> ! {
 fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
     // Across changes of uid this is set again.
     prctl::set_pdeathsig(Signal::SIGKILL).step("follow the zygote's death")?;
-    let spec = read_spec(&inherited.spec)?;
-    jail::limit_resources(&spec)?;
-    let joining = Joining::begin(&spec.join)?;
     let children = children()?;
+    make_world(inherited)?;
+    let Some(spec) = await_spec(&inherited.wire)? else { return Ok(0) };
+    jail::limit_resources(&spec)?;
     if let Some(root) = &spec.root {
-        nix::unistd::sethostname("app").step("set the host name")?;
-        if inherited.tier == Tier::Full {
-            memfd::forbid_memfd_exec().step("forbid programs in memory")?;
-        }
-        netns::prepare()?;
-        let doors = netns::doors()?;
-        let fds: Vec<_> = doors.iter().map(|fd| fd.as_fd()).collect();
-        wire::send(&inherited.wire, &Word::Doors, &fds).step("hand out the DNS sockets")?;
         for folder in &root.own {
             let owner = root.disk.unwrap_or(root.uid);
             mounts::give(folder, owner).step(&format!("give {}", folder.display()))?;
@@ -74,12 +67,8 @@ fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
         if let Some(folder) = mounts::enter(root)? {
             wire::send(&inherited.wire, &Word::Run, &[folder.as_fd()]).step("hand out the socket's folder")?;
         }
-        // Its top is the groups this process is in, and making it takes privileges.
-        joining.end()?;
-        unshare(CloneFlags::CLONE_NEWCGROUP).step("unshare the cgroup namespace")?;
         jail::lose_privileges((inherited.tier == Tier::Full).then_some(root.uid))?;
     } else {
-        joining.end()?;
         nix::sys::prctl::set_child_subreaper(true).step("adopt orphans")?;
         // Root without rights: what it owns it may use, where the other walls let it.
         jail::lose_privileges(None)?;
@@ -101,6 +90,37 @@ fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
     let pid = u32::try_from(program.as_raw()).unwrap_or_default();
     wire::send(&inherited.wire, &Word::Entered { pid }, &[]).step("say that it runs")?;
     Ok(watch(&inherited.wire, &children, program))
+}
+
+/// All that is the same whatever will run here.
+fn make_world(inherited: &Inherited<'_>) -> Result<(), Failure> {
+    let joining = Joining::begin(&inherited.join)?;
+    if inherited.tier == Tier::ProcessOnly {
+        return joining.end();
+    }
+    nix::unistd::sethostname("app").step("set the host name")?;
+    if inherited.tier == Tier::Full {
+        memfd::forbid_memfd_exec().step("forbid programs in memory")?;
+    }
+    netns::prepare()?;
+    let doors = netns::doors()?;
+    let fds: Vec<_> = doors.iter().map(|fd| fd.as_fd()).collect();
+    wire::send(&inherited.wire, &Word::Doors, &fds).step("hand out the DNS sockets")?;
+    // Its top is the groups this process is in, and making it takes privileges.
+    joining.end()?;
+    unshare(CloneFlags::CLONE_NEWCGROUP).step("unshare the cgroup namespace")
+}
+
+/// `None`: nobody needs this world any more.
+fn await_spec(wire: &OwnedFd) -> Result<Option<JailSpec>, Failure> {
+    match wire::receive::<Order>(wire).step("hear what to run")? {
+        Some((Order::Enter, fds)) => match fds.into_iter().next() {
+            Some(fd) => read_spec(&File::from(fd)).map(Some),
+            None => Err(Failure("jail: hear what to run: no spec".into())),
+        },
+        Some(_) => Err(Failure("jail: hear what to run: another order".into())),
+        None => Ok(None),
+    }
 }
 
 /// This process on its way into its v1 groups. The kernel waits there for a grace period of RCU, many
@@ -161,7 +181,7 @@ fn children() -> Result<SignalFd, Failure> {
 
 /// The program's streams end with the program, not with this process.
 fn close_streams(inherited: &Inherited<'_>) {
-    for fd in [inherited.out.as_fd(), inherited.err.as_fd(), inherited.spec.as_fd()] {
+    for fd in [inherited.out.as_fd(), inherited.err.as_fd()] {
         // SAFETY: `main` ends in `_exit`: the owners never look at these numbers again.
         unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&fd)) };
     }
@@ -213,6 +233,8 @@ fn obey(wire: &OwnedFd, order: Order, program: Pid) {
         Order::Bind { id, at } => (id, netns::udp(at)),
         Order::Connect { id, to } => (id, netns::connection(to)),
         Order::Terminate => return signal(program, libc::SIGTERM),
+        // It runs already.
+        Order::Enter => return,
     };
     // A server that does not listen any more is noticed by the next poll.
     let _ = match made {

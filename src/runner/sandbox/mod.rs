@@ -46,8 +46,6 @@ pub const WRAPPER: &str = "/lib/steady/wrapper.ts";
 /// One process to confine. Holds secrets (`env`): neither printed nor kept.
 #[derive(Serialize, Deserialize)]
 pub struct JailSpec {
-    /// `cgroup.procs` files to join.
-    pub join: Vec<PathBuf>,
     pub open_files: u64,
     /// Bytes no single file may exceed.
     pub file_bytes: Option<u64>,

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -21,9 +22,9 @@ const MAX_FDS: usize = 8;
 /// Server → zygote.
 #[derive(Serialize, Deserialize)]
 pub enum Ask {
-    /// Beside it: wire, spec, standard output, standard error, and the folder of a v2 group to start in
-    /// when `grouped`.
-    Spawn { id: u64, grouped: bool },
+    /// Beside it: wire, standard output, standard error, and the folder of a v2 group to start in when
+    /// `grouped`. `join`: the `cgroup.procs` files of a v1 group.
+    Spawn { id: u64, grouped: bool, join: Vec<PathBuf> },
 }
 
 /// Zygote → server.
@@ -56,6 +57,8 @@ pub enum Told {
 /// Server → init: things only a process in there can do.
 #[derive(Serialize, Deserialize)]
 pub enum Order {
+    /// The first. Beside it: the spec of what to run.
+    Enter,
     /// A listening TCP socket.
     Listen { id: u32, at: SocketAddr },
     /// A bound UDP socket.

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use nix::libc;
@@ -28,11 +29,11 @@ pub const ROOTLESS_UID: u32 = 1000;
 pub struct Setup {
     pub tier: Tier,
     /// An empty folder for the root that all children share.
-    pub at: std::path::PathBuf,
+    pub at: PathBuf,
     /// What is read-only in it: Bun, libraries, certificates.
     pub binds: Vec<Bind>,
     /// A folder on the file system where homes are.
-    pub data: std::path::PathBuf,
+    pub data: PathBuf,
 }
 
 /// Reads the set-up and orders from descriptor 0 until it closes.
@@ -92,8 +93,8 @@ fn serve(control: &OwnedFd, tier: Tier, filters: &Filters) -> io::Result<()> {
             reap(control)?;
         }
         if asked {
-            let Some((Ask::Spawn { id, grouped }, fds)) = wire::receive::<Ask>(control)? else { return Ok(()) };
-            match start((tier, filters), fds, grouped, control, &children) {
+            let Some((Ask::Spawn { id, grouped, join }, fds)) = wire::receive::<Ask>(control)? else { return Ok(()) };
+            match start((tier, filters), fds, grouped, join, (control, &children)) {
                 Ok(child) => {
                     let pid = u32::try_from(child.pid).unwrap_or_default();
                     wire::send(control, &Told::Spawned { id, pid }, &[child.pidfd.as_fd()])?;
@@ -108,11 +109,11 @@ fn start(
     (tier, filters): (Tier, &Filters),
     fds: Vec<OwnedFd>,
     grouped: bool,
-    control: &OwnedFd,
-    children: &SignalFd,
+    join: Vec<PathBuf>,
+    (control, children): (&OwnedFd, &SignalFd),
 ) -> io::Result<clone::Cloned> {
     let mut fds = fds.into_iter();
-    let (Some(wire), Some(spec), Some(out), Some(err)) = (fds.next(), fds.next(), fds.next(), fds.next()) else {
+    let (Some(wire), Some(out), Some(err)) = (fds.next(), fds.next(), fds.next()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let group = fds.next().filter(|_| grouped);
@@ -135,7 +136,7 @@ fn start(
     for fd in [control.as_fd(), children.as_fd()] {
         close(fd);
     }
-    init::main(init::Inherited { tier, filters, wire, spec: File::from(spec), out, err })
+    init::main(init::Inherited { tier, filters, wire, join, out, err })
 }
 
 /// Closes a descriptor that a function further up still owns but, in this copy of the process, never uses.

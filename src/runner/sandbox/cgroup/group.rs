@@ -9,6 +9,7 @@ use cgroups_rs::freezer::{FreezerController, FreezerState};
 use cgroups_rs::{Cgroup, CgroupPid};
 use rustix::fs::{Mode, OFlags};
 
+use super::disk::Disk;
 use super::tree::{Kind, Tree, put};
 use super::{end, limit, oom};
 use crate::runner::Limits;
@@ -19,6 +20,8 @@ pub struct Group {
     // Shared, because the crate's own `clone` forgets which hierarchy it belongs to.
     inner: Arc<Cgroup>,
     dirs: Vec<(Kind, PathBuf)>,
+    /// What reads and writes are limited on.
+    disk: Option<Disk>,
 }
 
 /// How much the group waits for memory: percent of the last ten seconds.
@@ -34,15 +37,20 @@ impl Group {
     pub(super) fn create(tree: &Tree, name: &str, limits: &Limits) -> io::Result<Self> {
         tree.make()?;
         let dirs: Vec<(Kind, PathBuf)> = tree.bases.iter().map(|(kind, base)| (*kind, base.join(name))).collect();
-        let group = Self { inner: Arc::new(Cgroup::load(Box::new(tree.clone()), name)), dirs };
+        let disk = tree.disk.as_ref().ok().copied();
+        let group = Self { inner: Arc::new(Cgroup::load(Box::new(tree.clone()), name)), dirs, disk };
         let made = group.inner.create().map_err(limit::os);
         // For v1 the crate logs a folder that could not be made and goes on.
         let missing = group.dirs.iter().find(|(_, dir)| !dir.exists());
         let missing = missing.map(|(_, dir)| io::Error::other(format!("{} was not made", dir.display())));
         let done = made.and_then(|()| missing.map_or(Ok(()), Err));
-        let done = done.and_then(|()| limit::apply(&group.inner, tree.disk.as_ref().ok().copied(), limits));
-        done.inspect_err(|_| group.destroy())?;
+        done.and_then(|()| group.limit(limits)).inspect_err(|_| group.destroy())?;
         Ok(group)
+    }
+
+    /// Sets its limits anew. Errors: one that was promised cannot be set.
+    pub fn limit(&self, limits: &Limits) -> io::Result<()> {
+        limit::apply(&self.inner, self.disk, limits)
     }
 
     fn is_v2(&self) -> bool {

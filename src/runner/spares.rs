@@ -1,0 +1,135 @@
+//! Worlds made ahead. A child's namespaces, network and control group take longer to make than Bun takes to start,
+//! and nothing in them is particular to an app until its spec arrives.
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Limits;
+use super::process::World;
+use super::sandbox::cgroup::Cgroups;
+use super::zygote::Zygote;
+use crate::base::Tasks;
+
+/// Whoever has just taken one needs the processor more.
+const REST: Duration = Duration::from_millis(500);
+
+/// Cheap to clone. Each world serves one process, once.
+#[derive(Clone)]
+pub struct Spares(Arc<Inner>);
+
+struct Inner {
+    zygote: Zygote,
+    tasks: Tasks,
+    cgroups: Cgroups,
+    most: usize,
+    names: AtomicU64,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    ready: Vec<World>,
+    filling: bool,
+    closed: bool,
+}
+
+impl Spares {
+    /// Keeps `most` ready from now on. Inside the runtime.
+    pub fn new(zygote: Zygote, tasks: Tasks, cgroups: Cgroups, most: usize) -> Self {
+        let this =
+            Self(Arc::new(Inner { zygote, tasks, cgroups, most, names: AtomicU64::new(0), held: Mutex::default() }));
+        this.fill();
+        this
+    }
+
+    /// A world with these limits: one that is ready, else a new one.
+    /// Errors: it cannot be limited or made; nothing is left.
+    pub async fn take(&self, limits: &Limits) -> io::Result<World> {
+        loop {
+            let ready = self.lock().ready.pop();
+            self.fill();
+            let Some(world) = ready else { return self.0.make(limits).await };
+            // One that died meanwhile, with its zygote, is of no use.
+            if world.is_alive() && world.limit(limits).is_ok() {
+                return Ok(world);
+            }
+            world.discard().await;
+        }
+    }
+
+    /// Ends those that are left; none is made any more.
+    pub async fn close(&self) {
+        let left = {
+            let mut held = self.lock();
+            held.closed = true;
+            std::mem::take(&mut held.ready)
+        };
+        for world in left {
+            world.discard().await;
+        }
+    }
+
+    /// One after another, in a task of its own, until there are enough.
+    fn fill(&self) {
+        {
+            let mut held = self.lock();
+            if held.filling || held.closed || held.ready.len() >= self.0.most {
+                return;
+            }
+            held.filling = true;
+        }
+        let (this, stop) = (self.clone(), self.0.tasks.stopping());
+        self.0.tasks.spawn("spares", async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(REST) => this.fill_up().await,
+            }
+            this.lock().filling = false;
+        });
+    }
+
+    async fn fill_up(&self) {
+        loop {
+            let world = match self.0.make(&Limits::default()).await {
+                Ok(world) => world,
+                // Whoever needs one next is told why there is none.
+                Err(error) => return tracing::debug!(%error, "no world could be made ahead"),
+            };
+            let refused = {
+                let mut held = self.lock();
+                if held.closed {
+                    Some(world)
+                } else {
+                    held.ready.push(world);
+                    None
+                }
+            };
+            if let Some(world) = refused {
+                return world.discard().await;
+            }
+            if self.lock().ready.len() >= self.0.most {
+                return;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    async fn make(&self, limits: &Limits) -> io::Result<World> {
+        let n = self.names.fetch_add(1, Ordering::Relaxed);
+        let named = |e: io::Error| io::Error::new(e.kind(), format!("limits: {e}"));
+        let group = self.cgroups.create(&format!("child-{n}"), limits).map_err(named)?;
+        let left = group.clone();
+        let world = World::make(&self.zygote, &self.tasks, group).await;
+        if world.is_err() {
+            // The first failure is the one to tell.
+            let _ = tokio::task::spawn_blocking(move || left.map(|group| group.destroy())).await;
+        }
+        world
+    }
+}
