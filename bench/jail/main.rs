@@ -25,7 +25,7 @@ async fn main() {
         }
     }
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
-    let world = World::new();
+    let world = World::new(2);
     table::machine(&world, rounds.max(5));
     let rounds = rounds.max(5);
     if wanted("spawn") {

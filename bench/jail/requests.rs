@@ -16,7 +16,7 @@ pub async fn measure(world: &World, rounds: usize) {
     let init = world.runner.status(&app.key).and_then(|s| s.pid).expect("a process");
     let children = std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).expect("its children");
     let jailed: u32 = children.split_whitespace().next().and_then(|n| n.parse().ok()).expect("Bun");
-    let inside = socket(&world.scratch).expect("its socket");
+    let inside = PathBuf::from(format!("/proc/{jailed}/root/run/steady/http.sock"));
 
     let code = world.dir.join("bare");
     write(&code.join("index.ts"), HELLO);
@@ -64,10 +64,4 @@ fn processor_ns(pid: u32) -> f64 {
         std::fs::read_to_string(path.join("schedstat")).ok()?.split_whitespace().next()?.parse().ok()
     };
     tasks.filter_map(|task| of(task.path())).sum()
-}
-
-/// The one socket of the one child that runs.
-fn socket(scratch: &Path) -> Option<PathBuf> {
-    let folders = std::fs::read_dir(scratch).ok()?.flatten();
-    folders.map(|f| f.path().join("http.sock")).find(|path| path.exists())
 }

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use steady::runner::LaunchSpec;
 use tokio::process::Command;
 
 use super::client;
@@ -11,11 +12,14 @@ use super::world::{HELLO, World, write};
 
 /// What a round leaves behind (namespaces, groups) is gone by then.
 const REST: Duration = Duration::from_millis(40);
+/// A world is ready again by then.
+const READY: Duration = Duration::from_millis(900);
 /// Starts in each round: one alone is mostly noise.
 const STARTS: usize = 7;
 
 pub async fn measure(world: &World, rounds: usize) {
-    let app = world.app("spawned", HELLO);
+    let bare = World::new(0);
+    let (app, unready) = (world.app("spawned", HELLO), bare.app("spawned", HELLO));
     let mut peers = vec![("bun index.ts, bare", Peer::Bare)];
     for (name, variable, peer) in [
         ("bubblewrap, the same namespaces, no filter, no limits", "BWRAP", Peer::Bubblewrap as fn(PathBuf) -> Peer),
@@ -26,31 +30,43 @@ pub async fn measure(world: &World, rounds: usize) {
             None => println!("not measured: {name} (not installed)"),
         }
     }
-    let mut mine = Vec::new();
+    let (mut mine, mut made) = (Vec::new(), Vec::new());
     let mut theirs = vec![Vec::new(); peers.len()];
     world.get(&app).await.expect("an answer");
+    bare.get(&unready).await.expect("an answer");
     for _ in 0..rounds {
-        let mut jailed = Vec::new();
+        let (mut jailed, mut from_nothing) = (Vec::new(), Vec::new());
         let mut others = vec![Vec::new(); peers.len()];
         for _ in 0..STARTS {
-            world.runner.restart(&app.key).await;
-            tokio::time::sleep(REST).await;
-            let began = Instant::now();
-            world.get(&app).await.expect("an answer");
-            jailed.push(ms(began));
+            jailed.push(woken(world, &app, READY).await);
+            from_nothing.push(woken(&bare, &unready, REST).await);
             for ((_, peer), times) in peers.iter().zip(&mut others) {
                 tokio::time::sleep(REST).await;
                 times.push(peer.start(world).await);
             }
         }
         mine.push(table::median(&jailed));
+        made.push(table::median(&from_nothing));
         others.iter().zip(&mut theirs).for_each(|(times, all)| all.push(table::median(times)));
     }
     world.runner.pause(&app.key).await;
+    bare.down().await;
     table::heading(&format!("start to first byte, medians of {STARTS}"), "ms");
     for ((name, _), times) in peers.iter().zip(&theirs) {
-        table::pair("request to a sleeping hello app", &mine, times, name);
+        table::pair("request to a sleeping hello app, a world ready", &mine, times, name);
     }
+    for ((name, _), times) in peers.iter().zip(&theirs) {
+        table::pair("the same, no world ready", &made, times, name);
+    }
+}
+
+/// From the request to its answer.
+async fn woken(world: &World, app: &LaunchSpec, rest: Duration) -> f64 {
+    world.runner.restart(&app.key).await;
+    tokio::time::sleep(rest).await;
+    let began = Instant::now();
+    world.get(app).await.expect("an answer");
+    ms(began)
 }
 
 fn ms(began: Instant) -> f64 {

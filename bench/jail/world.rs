@@ -26,7 +26,8 @@ pub struct World {
 }
 
 impl World {
-    pub fn new() -> Self {
+    /// `spares`: worlds kept ready.
+    pub fn new(spares: usize) -> Self {
         let dir = std::env::temp_dir().join(format!("steady-bench-{}", random_token(6)));
         std::fs::create_dir_all(&dir).expect("a temporary folder");
         std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o711)).expect("mode");
@@ -43,7 +44,7 @@ impl World {
             gate_timeout: Duration::from_secs(30),
             gate_waiters: 1000,
             drain_timeout: Duration::from_secs(1),
-            spares: 2,
+            spares,
             tier: None,
         };
         let tasks = Tasks::new();

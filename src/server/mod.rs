@@ -29,9 +29,9 @@ use crate::{api, editor};
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const DAY_MS: i64 = 24 * 3600 * 1000;
 const SESSION_DAYS: i64 = 30;
-/// The value of `sandbox` that accepts walls which do not keep strangers apart.
 /// Worlds kept ready: two apps may wake at once without waiting for theirs.
 const SPARES: usize = 2;
+/// The value of `sandbox` that accepts walls which do not keep strangers apart.
 const SINGLE_TENANT: &str = "single-tenant";
 
 /// Built and bound, not yet serving: its address is known.
