@@ -87,6 +87,10 @@ impl Child {
     pub fn memory(&self) -> Option<u64> {
         self.group.get().and_then(Group::memory)
     }
+    /// Its processes and limits, once it has some.
+    pub fn group(&self) -> Option<&Group> {
+        self.group.get()
+    }
     /// What it has sent and received, and what was refused.
     pub fn outbound(&self) -> Option<Usage> {
         self.outside.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Session::usage)
