@@ -1,5 +1,6 @@
 //! Child processes: starting, watching, waking, stopping. Knows no users and no database.
 mod app;
+mod arrival;
 pub mod bun;
 #[cfg(any(embed_bun, test))]
 mod bun_unpack;
