@@ -132,7 +132,7 @@ fn a_group_made_with_other_limits_gets_those_it_is_taken_for() {
     if let (false, Some(outer)) = (world.tree().v2, world.tree().base(Kind::Cpu)) {
         group.limit(&small).expect("less");
         // Groups that were removed count for another moment.
-        eventually("an outer limit", || fs::write(outer.join("cpu.cfs_quota_us"), "100000").is_ok());
+        eventually("an outer limit", || super::tree::put(&outer.join("cpu.cfs_quota_us"), "100000").is_ok());
         group.limit(&large).expect("as much as there is");
         assert_eq!(world.read(Kind::Cpu, "", "cpu.cfs_quota_us").unwrap(), "-1");
     }
