@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::taken::{self, Watched};
 use super::wire::Wire;
 use crate::base::Tasks;
 
@@ -83,14 +84,14 @@ where
         let answer = answer(request);
         let is_raw = Arc::clone(&is_raw);
         async move {
-            let response = answer.await;
+            let response = answer.await.map(taken::body);
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 is_raw.store(true, Ordering::Release);
             }
             Ok::<_, std::convert::Infallible>(response)
         }
     });
-    let mut builder = Builder::new(OnTasks(tasks.clone()));
+    let mut builder = Builder::new(OnTasks(tasks.clone(), limits.write_timeout));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -138,9 +139,9 @@ async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut socket: T) {
 /// A byte that is wrong anywhere in a head or in a chunk's frame, and an end, so that it is looked at.
 const POISON: &[u8] = b"\0\r\n\r\n";
 
-/// HTTP/2 runs each request as a task of its own.
+/// HTTP/2 runs each request as a task of its own, for which a client may take nothing for so long.
 #[derive(Clone)]
-struct OnTasks(Tasks);
+struct OnTasks(Tasks, Duration);
 
 impl<F> Executor<F> for OnTasks
 where
@@ -148,7 +149,7 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.0.spawn("http2", future);
+        self.0.spawn("http2", Watched::new(future, self.1));
     }
 }
 

@@ -18,3 +18,4 @@ mod disk;
 mod doors;
 mod git;
 mod serve;
+mod upstream;
