@@ -75,6 +75,7 @@ where
         socket: Some(socket),
         back: Some(back),
         wire: Wire::default(),
+        silent: Some(Box::pin(tokio::time::sleep(limits.head_timeout))),
         is_raw: Arc::clone(&is_raw),
         poison: None,
         stalled: None,
@@ -158,6 +159,8 @@ struct Guard<T> {
     socket: Option<T>,
     back: Option<oneshot::Sender<T>>,
     wire: Wire,
+    /// Until the client has said which HTTP it speaks: nobody else watches the time before that.
+    silent: Option<Pin<Box<Sleep>>>,
     /// Upgraded: no longer HTTP.
     is_raw: Arc<AtomicBool>,
     /// What is read instead once something was refused.
@@ -202,7 +205,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        ready!(this.socket()?.poll_read(cx, buf))?;
+        if this.socket()?.poll_read(cx, buf)?.is_pending() {
+            let silent = this.silent.as_mut().is_some_and(|silent| silent.as_mut().poll(cx).is_ready());
+            return if silent { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending };
+        }
         if this.is_raw.load(Ordering::Acquire) {
             return Poll::Ready(Ok(()));
         }
@@ -211,6 +217,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
             buf.set_filled(before + wrong);
             buf.put_slice(&POISON[..1]);
             this.poison = Some(&POISON[1..]);
+        }
+        if this.wire.has_begun() {
+            this.silent = None;
         }
         Poll::Ready(Ok(()))
     }

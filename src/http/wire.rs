@@ -25,6 +25,8 @@ enum State {
     Chunk(u64),
     ChunkEnd,
     Trailers,
+    /// Bytes of HTTP/2's preface still to come.
+    Preface(u8),
     /// HTTP/2, which frames differently: not followed.
     Other,
 }
@@ -54,6 +56,14 @@ impl Wire {
             let rest = &bytes[at..];
             match &mut self.state {
                 State::Other => return Ok(()),
+                State::Preface(left) => {
+                    let taken = usize::from(*left).min(rest.len());
+                    *left -= u8::try_from(taken).unwrap_or(*left);
+                    at += taken;
+                    if *left == 0 {
+                        self.state = State::Other;
+                    }
+                }
                 State::Sized(left) | State::Chunk(left) => {
                     let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
                     *left -= taken as u64;
@@ -68,6 +78,11 @@ impl Wire {
             }
         }
         Ok(())
+    }
+
+    /// Whether a client has shown what it speaks: a first request line, or that this is HTTP/2.
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.state, State::Fresh | State::Preface(_))
     }
 
     /// Takes bytes up to the end of a line, or all.
@@ -103,7 +118,7 @@ impl Wire {
             return None;
         }
         self.state = match self.state {
-            State::Fresh if line == b"PRI * HTTP/2.0" => State::Other,
+            State::Fresh if line == b"PRI * HTTP/2.0" => State::Preface(8),
             // A server should forgive an empty line before a request.
             State::Fresh | State::Between if line.is_empty() => State::Between,
             State::Fresh | State::Between => {

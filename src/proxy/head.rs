@@ -46,7 +46,7 @@ pub fn to_app(parts: &mut request::Parts, visitor: &Visitor, has_body: bool) -> 
         Some(path) if path.as_str().starts_with('/') => Some(Uri::from(path.clone())),
         // `http://host?query`, as only HTTP/1 may write it: the path is empty, which means the slash.
         Some(path) if path.as_str().starts_with('?') && parts.uri.authority().is_some() => {
-            format!("/{path}").parse().ok().filter(|_| parts.version < Version::HTTP_2)
+            format!("/{}", path.as_str()).parse().ok().filter(|_| parts.version < Version::HTTP_2)
         }
         Some(path) if path.as_str() == "*" && parts.method == Method::OPTIONS => Some(Uri::from_static("*")),
         _ => None,

@@ -11,6 +11,7 @@ mod attacks_people;
 mod attacks_races;
 mod builds;
 mod cli;
+mod clients;
 mod crash;
 mod curl;
 mod data;

@@ -137,9 +137,16 @@ impl World {
     fn check(&self, n: usize, (what, say, then, seen): &Line) -> Result<(), String> {
         let name = format!("case{n}");
         let heard = self.ask("GET", &self.path(&name, say, then));
+        let line = self.line(&format!("/{name}"));
+        if heard.is_empty() && matches!(seen, Cut(_, "")) {
+            // Nothing of the body ever came: the head may not have gone out before that was known.
+            return match (&line["status"], &line["error"]) {
+                (Value::Number(_), Value::String(error)) if error == "response body" => Ok(()),
+                _ => Err(format!("{what}: logged as {line}")),
+            };
+        }
         let reply = Reply::parse(&heard).ok_or_else(|| format!("{what}: no answer: {:.300?}", text(&heard)))?;
         let (is_whole, body) = whole(&heard);
-        let line = self.line(&format!("/{name}"));
         let logged = (line["status"].clone(), line["error"].clone(), line["id"].clone());
         let id = reply.header("x-request-id").ok_or_else(|| format!("{what}: no request id"))?;
         let (status, error) = match seen {

@@ -39,19 +39,37 @@ Bun.listen({ hostname: "0.0.0.0", port: Number(process.env.PORT), socket: {
   close(socket) { clearInterval(socket.data); },
 } });"#;
 
-/// Waits for ever, streams for ever, or counts what it is sent.
+/// Reads to the end, or answers at once.
 const OPEN: &str = r#"
-let made = 0;
 export default { async fetch(req: Request) {
-  const { pathname } = new URL(req.url);
-  if (pathname == "/made") return new Response(String(made));
-  if (pathname == "/flood") return new Response(new ReadableStream({
-    type: "direct",
-    async pull(c: any) { for (;;) { c.write(new Uint8Array(65536)); made += 65536; await c.flush(); await Bun.sleep(0); } },
-  } as any));
-  if (pathname == "/read") { for await (const part of req.body!) {} return new Response("read"); }
+  if (new URL(req.url).pathname == "/read") for await (const part of req.body!) {}
   return new Response("ok");
 } };"#;
+
+/// Sends for ever, as fast as it is taken, and says how much was.
+const FLOOD: &str = r#"
+let made = 0;
+const part = Buffer.from("10000\r\n" + "x".repeat(65536) + "\r\n");
+const pour = (socket) => { while (socket.data.on) {
+  const from = socket.data.at, n = socket.write(part.subarray(from));
+  if (n <= 0) return;
+  made += n;
+  socket.data.at = (from + n) % part.length;
+  if (socket.data.at) return;
+} };
+Bun.listen({ hostname: "0.0.0.0", port: Number(process.env.PORT), socket: {
+  open(socket) { socket.data = { on: false, at: 0 }; },
+  data(socket, bytes) {
+    const path = bytes.toString().split(" ")[1];
+    const body = path == "/made" ? String(made) : "ok";
+    if (path != "/flood") return void socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    socket.data.on = true;
+    pour(socket);
+  },
+  drain: pour,
+  close(socket) { socket.data.on = false; },
+} });"#;
 
 async fn idle(world: &World, spec: &LaunchSpec) {
     eventually("nothing in flight", || world.base.runner.status(&spec.key).unwrap().in_flight == 0).await;
@@ -125,7 +143,8 @@ async fn a_body_that_stops_lets_go_of_the_app() {
     let world = world_with(SHORT, Limits::default()).await;
     let spec = world.app("body", &[("index.ts", OPEN)], false);
     assert!(world.get("body", "/", "").await.ends_with("ok"));
-    for (n, framing) in ["Content-Length: 1000\r\n\r\nx", "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"].iter().enumerate()
+    for (n, framing) in
+        ["Content-Length: 1000\r\n\r\nx", "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"].iter().enumerate()
     {
         let mut client = world.client().await;
         client.say(&format!("POST /read HTTP/1.1\r\nHost: body.localhost\r\n{framing}")).await;
@@ -148,7 +167,7 @@ async fn a_body_that_stops_lets_go_of_the_app() {
 #[tokio::test]
 async fn a_reader_who_stops_lets_go_of_the_app() {
     let world = world_with(Duration::from_secs(60), limits()).await;
-    let spec = world.app("reader", &[("index.ts", OPEN)], false);
+    let spec = world.app("reader", &[("index.ts", FLOOD)], false);
     let mut client = world.client().await;
     client.say("GET /flood HTTP/1.1\r\nHost: reader.localhost\r\n\r\n").await;
     eventually("it is asked", || world.base.runner.status(&spec.key).unwrap().in_flight == 1).await;
@@ -161,7 +180,7 @@ async fn a_reader_who_stops_lets_go_of_the_app() {
 #[tokio::test]
 async fn a_reader_of_http_2_who_stops_lets_go_of_the_app() {
     let world = world_with(Duration::from_secs(60), limits()).await;
-    let spec = world.app("reader", &[("index.ts", OPEN)], false);
+    let spec = world.app("reader", &[("index.ts", FLOOD)], false);
     let mut sender = http2(&world, 1000).await;
     let ask = |path: &str| Request::get(format!("http://reader.localhost:8080{path}")).body(Body::empty()).unwrap();
     let mut stopped: Response<_> = sender.send_request(ask("/flood")).await.unwrap();

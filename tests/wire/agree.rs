@@ -30,11 +30,44 @@ const PARTS: &[&str] = &[
 ];
 
 const HARM: &[&str] = &[
-    "\r\n", "\n", "\r", "\0", " ", "\t", ":", ";", ",", "0", "5", "f", "+", "-", "0x", "#", "\u{b}", "\u{c}", "\u{7f}",
-    "\u{e9}", "\r\n ", "\r\n\t", "Content-Length: 5\r\n", "Content-Length: 0\r\n", "Content-Length : 5\r\n",
-    "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: identity\r\n", "Transfer-Encoding: x, chunked\r\n",
-    "Transfer-Encoding:\r\n chunked\r\n", "Host: i\r\n", "Connection: close\r\n", "Expect: 100-continue\r\n",
-    "Upgrade: h2c\r\n", " HTTP/1.1", "HTTP/1.0", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "0\r\n\r\n", "\r\n\r\n",
+    "\r\n",
+    "\n",
+    "\r",
+    "\0",
+    " ",
+    "\t",
+    ":",
+    ";",
+    ",",
+    "0",
+    "5",
+    "f",
+    "+",
+    "-",
+    "0x",
+    "#",
+    "\u{b}",
+    "\u{c}",
+    "\u{7f}",
+    "\u{e9}",
+    "\r\n ",
+    "\r\n\t",
+    "Content-Length: 5\r\n",
+    "Content-Length: 0\r\n",
+    "Content-Length : 5\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Transfer-Encoding: identity\r\n",
+    "Transfer-Encoding: x, chunked\r\n",
+    "Transfer-Encoding:\r\n chunked\r\n",
+    "Host: i\r\n",
+    "Connection: close\r\n",
+    "Expect: 100-continue\r\n",
+    "Upgrade: h2c\r\n",
+    " HTTP/1.1",
+    "HTTP/1.0",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "0\r\n\r\n",
+    "\r\n\r\n",
     "GET /evil HTTP/1.1\r\nHost: h\r\n\r\n",
 ];
 
@@ -204,8 +237,11 @@ fn bun_reads_what_the_model_reads() {
         let mut heard = vec![];
         let _ = stream.read_to_end(&mut heard);
         let heard = String::from_utf8_lossy(&heard);
-        let answers: Vec<(String, String, String)> =
-            heard.lines().filter(|line| line.starts_with("[\"")).map(|line| serde_json::from_str(line).unwrap()).collect();
+        let answers: Vec<(String, String, String)> = heard
+            .lines()
+            .filter(|line| line.starts_with("[\""))
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         for (n, (method, target, body)) in answers.iter().enumerate() {
             let shown = String::from_utf8_lossy(&input);
             let Some(message) = read.get(n) else {
@@ -218,7 +254,8 @@ fn bun_reads_what_the_model_reads() {
         }
         Ok(())
     };
-    let outcome = TestRunner::new(Config { cases: 500, failure_persistence: None, ..Config::default() }).run(&bent(), both);
+    let outcome =
+        TestRunner::new(Config { cases: 500, failure_persistence: None, ..Config::default() }).run(&bent(), both);
     child.kill().unwrap();
     child.wait().unwrap();
     outcome.unwrap();

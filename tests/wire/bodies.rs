@@ -125,7 +125,11 @@ fn bodies() {
     for (request, has, lacks) in [
         ("POST ~ HTTP/1.1|Host: HOST|Content-Length: 0005|Connection: close||hello", "content-length: 5\r\n", "0005"),
         ("POST ~ HTTP/1.1|Host: HOST|Transfer-Encoding: chunked|Connection: close||5;ext=1|hello|0||", "hello", "ext"),
-        ("POST ~ HTTP/1.1|Host: HOST|Transfer-Encoding: chunked|Connection: close||0|X-Real-IP: 6.6.6.6||", "0\r\n", "6.6.6.6"),
+        (
+            "POST ~ HTTP/1.1|Host: HOST|Transfer-Encoding: chunked|Connection: close||0|X-Real-IP: 6.6.6.6||",
+            "0\r\n",
+            "6.6.6.6",
+        ),
     ] {
         let path = format!("/framed-{}x", lacks.replace('.', ""));
         assert!(world.talk(&world.bytes(request, &path), false).is_some(), "{request}");

@@ -180,8 +180,12 @@ fn extensions(text: &[u8]) -> Read<()> {
 
 #[test]
 fn the_model_reads_the_grammar() {
-    let (messages, end) = read(b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nhi\r\n0\r\n\r\nGET");
-    assert_eq!((messages[0].method.as_str(), messages[0].body.as_slice(), end), ("POST", b"hi".as_slice(), End::Unfinished));
+    let (messages, end) =
+        read(b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nhi\r\n0\r\n\r\nGET");
+    assert_eq!(
+        (messages[0].method.as_str(), messages[0].body.as_slice(), end),
+        ("POST", b"hi".as_slice(), End::Unfinished)
+    );
     assert_eq!(read(b"GET / HTTP/1.0\r\n\r\nrest").1, End::Clean);
     assert_eq!(read(b"GET / HTTP/1.1\r\n\r\n").1, End::Wrong);
     assert_eq!(read(b"GET / HTTP/1.1\nHost: h\r\n\r\n").1, End::Wrong);

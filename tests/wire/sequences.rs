@@ -47,7 +47,9 @@ fn an_app_that_does_not_read_leaves_nothing_to_be_read_as_a_request() {
         format!("POST ~ HTTP/1.1|Host: HOST|Content-Length: {length}||{smuggled}"),
         format!("POST ~ HTTP/1.1|Host: HOST|Expect: 100-continue|Content-Length: {length}||{smuggled}"),
         format!("POST ~ HTTP/1.1|Host: HOST|Transfer-Encoding: chunked||{length:x}|{smuggled}|0||"),
-        format!("POST ~ HTTP/1.1|Host: HOST|Expect: 100-continue|Transfer-Encoding: chunked||{length:x}|{smuggled}|0||"),
+        format!(
+            "POST ~ HTTP/1.1|Host: HOST|Expect: 100-continue|Transfer-Encoding: chunked||{length:x}|{smuggled}|0||"
+        ),
     ]
     .iter()
     .enumerate()
@@ -82,7 +84,8 @@ fn the_next_visitor_gets_their_own_answer() {
     let world = World::new();
     for n in 0..20 {
         let path = format!("/victim{n}x");
-        let attack = "POST ~ HTTP/1.1|Host: HOST|Transfer-Encoding: chunked||5|hello|zz|GET /evil HTTP/1.1|Host: HOST||";
+        let attack =
+            "POST ~ HTTP/1.1|Host: HOST|Transfer-Encoding: chunked||5|hello|zz|GET /evil HTTP/1.1|Host: HOST||";
         assert_eq!(world.talk(&world.bytes(attack, &path), false).map(|heard| statuses(&heard)), Some(vec![400]));
         let mine = world.bytes("GET ~ HTTP/1.1|Host: HOST|Connection: close||", &path);
         assert_eq!(world.talk(&mine, false).map(|heard| statuses(&heard)), Some(vec![200]));
