@@ -45,7 +45,7 @@ impl<F: Future> Future for Watched<F> {
             return Poll::Ready(());
         }
         let now = this.steps.load(Ordering::Relaxed);
-        if now % 2 == 0 {
+        if now.is_multiple_of(2) {
             this.sleep = None; // the app is waited for, or there is no body yet
             return Poll::Pending;
         }

@@ -48,8 +48,7 @@ fn world() -> (Steady, String) {
 
 /// A file of three odd megabytes, and what the app must say of it.
 fn upload(steady: &Steady) -> (PathBuf, String) {
-    let bytes: Vec<u8> =
-        (0..3_000_001u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect();
+    let bytes: Vec<u8> = (0..3_000_001u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let path = steady.dir().join("upload");
     File::create(&path).and_then(|mut file| file.write_all(&bytes)).expect("a file");
     (path, format!("{} {}", bytes.len(), hex::encode(Sha256::digest(&bytes))))

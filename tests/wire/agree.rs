@@ -151,8 +151,7 @@ async fn taken(input: &[u8]) -> Vec<(String, String, Vec<u8>)> {
         let _ = client.read_to_end(&mut vec![]).await;
     };
     tokio::join!(serve(server, limits, tasks.stopping(), &tasks, answer), talk);
-    let got = std::mem::take(&mut *got.lock().unwrap());
-    got
+    std::mem::take(&mut *got.lock().unwrap())
 }
 
 fn triple(message: &Message) -> (String, String, Vec<u8>) {
