@@ -1,15 +1,31 @@
 //! At start: make good what a crash left, then register what is live. And the timed work of every minute.
+use super::launch::Granted;
+use super::pipeline::{Live, live_of};
 use super::{Apps, Project};
 use crate::base::{Result, ResultExt as _};
 use crate::git::Oid;
 use crate::runner::AppKey;
-use crate::store::{apps, deploys, drafts, projects};
+use crate::store::apps::AppRow;
+use crate::store::deploys::DeployRow;
+use crate::store::projects::ProjectRow;
+use crate::store::{Db, apps, deploys, drafts, projects};
+
+/// What the database knows of a project when the server starts.
+struct Found {
+    project: Project,
+    app: AppRow,
+    live: Option<Live>,
+    granted: Option<Granted>,
+    old: Vec<String>,
+}
 
 impl Apps {
-    /// Before anything serves: unfinished deploys marked, refs reconciled with what is live,
-    /// live versions registered, routes built.
-    pub async fn boot(&self) -> Result<()> {
-        self.repos().sweep()?;
+    /// Before anything serves: what a crash left is swept, unfinished deploys marked, refs reconciled with what
+    /// is live, live versions registered, routes built.
+    pub async fn boot(&self, crashed: bool) -> Result<()> {
+        if crashed {
+            self.repos().sweep()?;
+        }
         let now = self.clock().now();
         let interrupted = self.store().write(|db| deploys::fail_interrupted(db, now))?;
         if interrupted > 0 {
@@ -20,38 +36,75 @@ impl Apps {
                 tracing::error!(draft = draft.id, ?error, "a draft of an earlier run stays");
             }
         }
-        for row in self.store().read(|db| projects::list(db, None))? {
-            let path = row.path.clone();
-            let registered = self.project_of(row).and_then(|project| {
-                self.reconcile_main(&project)?;
-                self.register(&project)
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || this.register_all()).await.internal("while registering apps")?
+    }
+
+    /// Every live app of this server at once, in a few milliseconds a hundred.
+    fn register_all(&self) -> Result<()> {
+        let found = self.store().read(|db| {
+            let rows = projects::list(db, None)?;
+            Ok(rows.into_iter().map(|row| (row.path.to_string(), self.found(db, row))).collect::<Vec<_>>())
+        })?;
+        let (mut specs, mut routes, mut paused) = (Vec::new(), Vec::new(), Vec::new());
+        for (path, found) in found {
+            let ready = found.and_then(|found| {
+                if let Some((deploy, ..)) = &found.live {
+                    self.reconcile_main(&found.project, deploy)?;
+                }
+                let changes = self.routes_of(&found.project, &found.app, found.live.as_ref(), found.old);
+                let Some(((_, version, plan), granted)) = found.live.zip(found.granted) else {
+                    return Ok((changes, None, false));
+                };
+                let spec = self.app_spec_with(&found.project, &version, &plan, granted)?;
+                Ok((changes, Some(spec), found.app.paused))
             });
-            // One broken project must not keep the others from serving.
-            if let Err(error) = registered {
-                tracing::error!(project = %path, ?error, "cannot be served");
+            match ready {
+                Ok((changes, spec, is_paused)) => {
+                    routes.extend(changes);
+                    paused.extend(spec.as_ref().filter(|_| is_paused).map(|spec| spec.key.clone()));
+                    specs.extend(spec);
+                }
+                // One broken project must not keep the others from serving.
+                Err(error) => tracing::error!(project = %path, ?error, "cannot be served"),
             }
         }
+        self.runner().register_all(specs);
+        self.routes().update(routes);
+        paused.into_iter().for_each(|key| self.pause_soon(key));
         Ok(())
+    }
+
+    fn found(&self, db: &Db, row: ProjectRow) -> Result<Found> {
+        let app = apps::of_project(db, row.id)?;
+        let project = Project::of(row, &app);
+        let live = live_of(db, &app)?;
+        let granted = match &live {
+            Some((deploy, ..)) => Some(self.granted(db, &project, deploy.env_version)?),
+            None => None,
+        };
+        Ok(Found { old: apps::old_hosts(db, app.id)?, project, app, live, granted })
+    }
+
+    fn pause_soon(&self, key: AppKey) {
+        let runner = self.runner().clone();
+        self.tasks().spawn("pause", async move { runner.pause(&key).await });
     }
 
     /// Makes an app known to the runner and the proxy, asleep.
     pub(super) fn register(&self, project: &Project) -> Result<()> {
         if let Some((deploy, version, plan)) = self.live(project.app)? {
             self.runner().register(self.app_spec(project, &version, &plan, deploy.env_version)?);
-            let (paused, key) =
-                (self.store().read(|db| apps::by_id(db, project.app))?.paused, AppKey::app(project.app));
-            if paused {
-                let runner = self.runner().clone();
-                self.tasks().spawn("pause", async move { runner.pause(&key).await });
+            if self.store().read(|db| apps::by_id(db, project.app))?.paused {
+                self.pause_soon(AppKey::app(project.app));
             }
         }
         self.route_live(project)
     }
 
     /// A deploy is live before main moves; a crash between the two is made good here.
-    fn reconcile_main(&self, project: &Project) -> Result<()> {
-        let Some((deploy, ..)) = self.live(project.app)? else { return Ok(()) };
-        if !deploy.moves_main {
+    fn reconcile_main(&self, project: &Project, deploy: &DeployRow) -> Result<()> {
+        if !deploy.moves_main || self.repos().is_main(project.id, &deploy.commit) {
             return Ok(());
         }
         let repo = self.repos().open(project.id)?;
