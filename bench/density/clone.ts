@@ -1,7 +1,7 @@
 // Ten thousand deployed apps in a minute: rows and folders of one that was deployed are copied, the server being
 // down. What never changes in them is hard-linked.  bun clone.ts DATA COUNT
 import { Database } from "bun:sqlite";
-import { cpSync, linkSync, mkdirSync, readdirSync } from "node:fs";
+import { cpSync, linkSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 const [data, count] = [Bun.argv[2]!, Number(Bun.argv[3])];
@@ -26,7 +26,8 @@ const at = { projects: last("projects"), apps: last("apps"), versions: last("ver
 const repo = (id: number) => join(data, "repos", String(Math.floor(id / 1000)), `${id}.git`);
 const code = (app: number, version: number) => join(data, "apps", String(app), "versions", String(version));
 const link = (from: string, to: string) => {
-  mkdirSync(to, { recursive: true, mode: 0o711 });
+  mkdirSync(dirname(to), { recursive: true, mode: 0o711 });
+  mkdirSync(to, { mode: statSync(from).mode });
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     const [source, target] = [join(from, entry.name), join(to, entry.name)];
     if (entry.isDirectory()) link(source, target);
@@ -45,9 +46,7 @@ db.transaction(() => {
     insert("versions", { ...version, id: id.version, app_id: id.app });
     insert("deploys", { ...deploy, id: id.deploy, app_id: id.app, version_id: id.version });
     link(repo(Number(project.id)), repo(id.project));
-    const to = code(id.app, id.version);
-    mkdirSync(dirname(to), { recursive: true, mode: 0o711 });
-    link(code(Number(app.id), Number(version.id)), to);
+    link(code(Number(app.id), Number(version.id)), code(id.app, id.version));
   }
 })();
 db.close();

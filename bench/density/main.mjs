@@ -17,6 +17,8 @@ const mib = (bytes) => `${(bytes / MIB).toFixed(2)} MiB`;
 // Awake is what is measured: nothing may stand still or sleep meanwhile.
 Object.assign(process.env, { STEADY_FREEZE_SECONDS: "0", STEADY_IDLE_SECONDS: "86400" });
 
+const available = () => Number(/MemAvailable:\s+(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))[1]) * 1024;
+
 machine();
 console.log(`program: ${process.env.STEADY_BIN}; ${want.apps} apps, ${want.awake} awake, ${want.rounds} rounds\n`);
 const few = await server(10);
@@ -96,8 +98,6 @@ async function wakes() {
   const ms = (all) => `${median(all).toFixed(1)} ms (${spread(all)})`;
   console.log(`waking one: ${ms(taken.many)} of ${want.apps}, ${ms(taken.few)} of 10: ratio ${(median(taken.many) / median(taken.few)).toFixed(2)}`);
 }
-
-const available = () => Number(/MemAvailable:\s+(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))[1]) * 1024;
 
 async function wakeAll(steady) {
   let next = 1, failed = 0;

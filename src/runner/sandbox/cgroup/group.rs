@@ -58,7 +58,7 @@ impl Group {
     }
 
     /// The group's folder for memory, which every group has; in v2 the folder for all.
-    fn dir(&self) -> &Path {
+    pub(super) fn dir(&self) -> &Path {
         let memory = self.dirs.iter().find(|(kind, _)| *kind == Kind::Memory);
         memory.map_or(Path::new("/nonexistent"), |(_, dir)| dir)
     }
