@@ -16,7 +16,7 @@ pub async fn measure(world: &World, rounds: usize) {
     let init = world.runner.status(&app.key).and_then(|s| s.pid).expect("a process");
     let children = std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).expect("its children");
     let jailed: u32 = children.split_whitespace().next().and_then(|n| n.parse().ok()).expect("Bun");
-    let inside = PathBuf::from(format!("/proc/{jailed}/root/run/steady/http.sock"));
+    let inside = Path::new("/proc").join(jailed.to_string()).join("root").join("run/steady/http.sock");
 
     let code = world.dir.join("bare");
     write(&code.join("index.ts"), HELLO);

@@ -21,7 +21,6 @@ pub struct World {
     pub dir: PathBuf,
     pub runner: Runner,
     pub bun: PathBuf,
-    pub scratch: PathBuf,
     tasks: Tasks,
 }
 
@@ -33,11 +32,10 @@ impl World {
         std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o711)).expect("mode");
         let steady = PathBuf::from(std::env::var_os("STEADY_BIN").expect("STEADY_BIN: bench/jail.sh sets it"));
         let bun = bun::find(None, &dir.join("bun")).expect("Bun");
-        let scratch = dir.join("scratch");
         let options = Options {
             steady,
             bun: bun.clone(),
-            scratch: scratch.clone(),
+            scratch: dir.join("scratch"),
             uid_base: 700_000,
             instance: format!("bench-{}", random_token(6)),
             start_timeout: Duration::from_secs(30),
@@ -49,7 +47,7 @@ impl World {
         };
         let tasks = Tasks::new();
         let runner = Runner::start(options, Clock::System, tasks.clone()).expect("a runner");
-        Self { dir, runner, bun, scratch, tasks }
+        Self { dir, runner, bun, tasks }
     }
 
     /// Registers an app of one file.

@@ -18,6 +18,8 @@ use crate::runner::{AppKey, JobSpec, Limits, State};
 use crate::store::drafts::{self, DraftRow};
 
 /// A draft nobody ran again for this long is collected, once its process sleeps.
+/// Steady's own copying, bytes a second read and written.
+const COPY_RATE: u64 = 200 << 20;
 const UNUSED_MS: Millis = 2 * 3600 * 1000;
 /// Above this a draft or candidate runs on an empty home instead of a copy.
 pub(super) const COPY: CopyHow = CopyHow { limit: 512 << 20, timeout: Duration::from_secs(60), whole: false };
@@ -181,7 +183,7 @@ impl Apps {
             readable: vec![],
             env: vec![],
             // An app may keep more than the server's own limit when that was approved; the copy counts itself.
-            limits: Limits { disk_bytes: limits.disk_bytes.max(how.limit), ..limits },
+            limits: Limits { disk_bytes: limits.disk_bytes.max(how.limit), io_bytes_per_second: COPY_RATE, ..limits },
             uid_offset: app_uid(app)?,
             timeout: how.timeout,
             hosts: vec![],

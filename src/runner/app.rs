@@ -125,6 +125,10 @@ impl App {
     pub fn phase(&self) -> Phase {
         self.lock().machine.phase
     }
+    /// The one that runs, or is about to.
+    pub fn child(&self) -> Option<Arc<Child>> {
+        self.lock().child.clone()
+    }
     pub fn last_crash(&self) -> Option<Crash> {
         self.lock().last_crash.clone()
     }

@@ -1,4 +1,5 @@
 //! One child of one app, from spawn to gone, in one task that reports to the app.
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::app::App;
+use super::arrival::Arrival;
 use super::egress::{Purpose, Session, Subject, Usage};
 use super::logs::{Logs, Stream};
 use super::process::{Ending, Running, Scratch};
@@ -19,9 +21,12 @@ use super::wire::Wire;
 use super::{Crash, LaunchSpec, Limits, Millis, doors, home, launch, pump};
 use crate::base::{Clock, Result, ResultExt as _};
 
-/// How often the socket is tried while the child boots; slower after the first moments.
+/// How often the socket is tried while the child boots, beside whenever its folder changes; slower after the
+/// first moments.
 const POLL_FAST: Duration = Duration::from_millis(1);
 const POLL_SLOW: Duration = Duration::from_millis(10);
+/// What appears beside the socket is the child's own doing, and must not keep the server busy.
+const MAX_ARRIVALS: u32 = 16;
 /// Most listen on the socket: the port is tried more rarely.
 const PORT_EVERY: u32 = 16;
 /// How long output may still come after the whole group is dead.
@@ -53,16 +58,14 @@ pub struct Child {
 }
 
 impl Child {
-    /// Makes its socket folder and its line; nothing runs yet.
+    /// Makes its line, and where it has no root of its own the folder of its socket; nothing runs yet.
     pub fn new(id: ChildId, app: &App, spec: &LaunchSpec) -> Result<Self> {
         let socket_dir = app.shared().socket_dir();
-        crate::base::fs::make_dir(&socket_dir, 0o700).internal("while making the socket folder")?;
-        let line = Line::new(
-            open_dir(&socket_dir)?,
-            launch::port(spec),
-            app.shared().clock.clone(),
-            app.shared().tasks.clone(),
-        );
+        let line = Line::new(launch::port(spec), app.shared().clock.clone(), app.shared().tasks.clone());
+        if !app.shared().base.has_root() {
+            crate::base::fs::make_dir(&socket_dir, 0o700).internal("while making the socket folder")?;
+            line.look_in(open_dir(&socket_dir)?);
+        }
         Ok(Self {
             id,
             version: spec.version.clone(),
@@ -114,7 +117,7 @@ impl Child {
 
 /// Runs a child to its end. `None` back from here: it ended because it was told to.
 pub async fn run(app: Arc<App>, child: Arc<Child>, spec: LaunchSpec, logs: Logs) {
-    let _folder = Scratch(child.socket_dir.clone());
+    let _folder = (!app.shared().base.has_root()).then(|| Scratch(child.socket_dir.clone()));
     let mark = logs.mark();
     let ending = live(&app, &child, &spec, &logs).await;
     let told = *child.ask.borrow() != Ask::Run && !ending.text.starts_with("did not listen");
@@ -224,7 +227,7 @@ async fn watch_over(
     ask.mark_changed();
     let start_by = Instant::from_std(clock) + options.start_timeout;
     let (mut ready, mut entered, mut late) = (false, false, false);
-    let mut polls = 0u32;
+    let (mut polls, mut arrivals, mut arrival) = (0u32, 0u32, Arrival::default());
     let mut asked = Ask::Run;
     let mut kill_at: Option<Instant> = None;
     let mut poll = Instant::now();
@@ -260,6 +263,7 @@ async fn watch_over(
                 if let Some(run) = wire.take_run() {
                     child.line.look_in(run);
                 }
+                arrival = child.line.dir().map(|dir| Arrival::watch(dir.as_fd())).unwrap_or_default();
                 let opened = match result {
                     Ok(_) => connect_outside(app, &wire, spec, logs).await,
                     Err(why) => Err(why),
@@ -271,6 +275,10 @@ async fn watch_over(
                     process.wait().await;
                     return Ending { success: false, text: format!("could not start: {why}") };
                 }
+            }
+            () = arrival.next(), if !ready && arrivals < MAX_ARRIVALS => {
+                arrivals += 1;
+                poll = Instant::now();
             }
             () = sleep_until(poll), if entered && !ready => {
                 let since = clock.elapsed();

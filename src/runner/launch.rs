@@ -14,7 +14,7 @@ use crate::base::Secret;
 
 /// Where Bun is told to listen when an app asks.
 const PORT: u16 = 3000;
-const WRAPPER: &str = include_str!("wrapper.ts");
+const WRAPPER: &str = include_str!("wrapper.js");
 
 /// What every jail of this server has in common, found once.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ impl Base {
         // In a folder of its own: Bun lists it to find the file, and need not see what else is there.
         let folder = options.scratch.join("wrapper");
         crate::base::fs::make_dir(&folder, 0o755)?;
-        let wrapper = folder.join("wrapper.ts");
+        let wrapper = folder.join("wrapper.js");
         crate::base::fs::write_atomic(&wrapper, WRAPPER.as_bytes(), 0o644)?;
         let mount_on = options.scratch.join("root");
         crate::base::fs::make_dir(&mount_on, 0o755)?;

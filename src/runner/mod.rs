@@ -1,5 +1,6 @@
 //! Child processes: starting, watching, waking, stopping. Knows no users and no database.
 mod app;
+mod arrival;
 pub mod bun;
 #[cfg(any(embed_bun, test))]
 mod bun_unpack;
@@ -9,6 +10,7 @@ mod doors;
 pub mod egress;
 mod gate;
 mod handover;
+mod hogs;
 mod home;
 pub mod idle;
 mod job;
@@ -122,7 +124,7 @@ impl Default for Limits {
             pids: 256,
             cpu_percent: 200,
             cpu_weight: 100,
-            io_bytes_per_second: 200 << 20,
+            io_bytes_per_second: 50 << 20,
             open_files: 4096,
             tmp_bytes: 64 << 20,
             log_bytes: 16 << 20,
@@ -287,7 +289,9 @@ pub struct Runner(Arc<table::Table>);
 impl Runner {
     /// Sweeps what an earlier run of this instance left, then serves. Must be called inside the runtime.
     pub fn start(options: Options, clock: Clock, tasks: Tasks) -> Result<Self> {
-        table::Table::start(options, clock, tasks).map(|table| Self(Arc::new(table)))
+        let table = Arc::new(table::Table::start(options, clock, tasks.clone())?);
+        tasks.spawn("hogs", hogs::watch(Arc::downgrade(&table), tasks.stopping()));
+        Ok(Self(table))
     }
     /// Makes an app known, asleep (one that is never idle starts by itself). Replaces an earlier spec of
     /// the same key at its next start.

@@ -29,7 +29,10 @@ struct Inner {
 
 #[derive(Default)]
 struct Held {
-    ready: Vec<World>,
+    /// With the limits each was made with.
+    ready: Vec<(World, Limits)>,
+    /// What the last one was taken for: most apps have the same.
+    usual: Limits,
     filling: bool,
     closed: bool,
 }
@@ -47,11 +50,15 @@ impl Spares {
     /// Errors: it cannot be limited or made; nothing is left.
     pub async fn take(&self, limits: &Limits) -> io::Result<World> {
         loop {
-            let ready = self.lock().ready.pop();
+            let ready = {
+                let mut held = self.lock();
+                held.usual = *limits;
+                held.ready.pop()
+            };
             self.fill();
-            let Some(world) = ready else { return self.0.make(limits).await };
+            let Some((world, made)) = ready else { return self.0.make(limits).await };
             // One that died meanwhile, with its zygote, is of no use.
-            if world.is_alive() && world.limit(limits).is_ok() {
+            if world.is_alive() && (made == *limits || world.limit(limits).is_ok()) {
                 return Ok(world);
             }
             world.discard().await;
@@ -65,7 +72,7 @@ impl Spares {
             held.closed = true;
             std::mem::take(&mut held.ready)
         };
-        for world in left {
+        for (world, _) in left {
             world.discard().await;
         }
     }
@@ -91,7 +98,8 @@ impl Spares {
 
     async fn fill_up(&self) {
         loop {
-            let world = match self.0.make(&Limits::default()).await {
+            let usual = self.lock().usual;
+            let world = match self.0.make(&usual).await {
                 Ok(world) => world,
                 // Whoever needs one next is told why there is none.
                 Err(error) => return tracing::debug!(%error, "no world could be made ahead"),
@@ -101,7 +109,7 @@ impl Spares {
                 if held.closed {
                     Some(world)
                 } else {
-                    held.ready.push(world);
+                    held.ready.push((world, usual));
                     None
                 }
             };

@@ -49,9 +49,7 @@ pub struct Lease(Arc<Line>);
 /// The way to one child and the count of who uses it.
 pub struct Line {
     /// The folder of the socket. The child can write there, so nothing in it is followed.
-    dir: OwnedFd,
-    /// The one inside, which takes its place where the child has a root of its own.
-    run: OnceLock<OwnedFd>,
+    dir: OnceLock<OwnedFd>,
     /// The port it was told, for a child that listens by itself, and who can reach it there.
     port: u16,
     inside: OnceLock<Wire>,
@@ -142,10 +140,9 @@ impl Drop for Lease {
 }
 
 impl Line {
-    pub(super) fn new(dir: OwnedFd, port: u16, clock: Clock, tasks: Tasks) -> Self {
+    pub(super) fn new(port: u16, clock: Clock, tasks: Tasks) -> Self {
         Self {
-            dir,
-            run: OnceLock::new(),
+            dir: OnceLock::new(),
             port,
             inside: OnceLock::new(),
             by_port: AtomicBool::new(false),
@@ -172,9 +169,13 @@ impl Line {
         let _ = self.inside.set(wire);
     }
 
-    /// The folder of its socket lies inside. Once.
-    pub(super) fn look_in(&self, run: OwnedFd) {
-        let _ = self.run.set(run);
+    /// Where its socket will be. Once.
+    pub(super) fn look_in(&self, dir: OwnedFd) {
+        let _ = self.dir.set(dir);
+    }
+
+    pub(super) fn dir(&self) -> Option<&OwnedFd> {
+        self.dir.get()
     }
 
     /// Whether the child listens on its socket; with `port`, on that either.
@@ -201,7 +202,8 @@ impl Line {
     async fn dial_socket(&self) -> std::io::Result<UnixStream> {
         let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let socket = rustix::fs::openat2(self.run.get().unwrap_or(&self.dir), SOCKET, flags, Mode::empty(), inside)?;
+        let dir = self.dir.get().ok_or(std::io::ErrorKind::NotFound)?;
+        let socket = rustix::fs::openat2(dir, SOCKET, flags, Mode::empty(), inside)?;
         let stat = rustix::fs::statat(&socket, "", AtFlags::EMPTY_PATH)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
             return Err(std::io::ErrorKind::InvalidInput.into());

@@ -240,3 +240,22 @@ async fn one_that_listens_and_lets_nobody_in_is_stopped_at_once() {
     visitor.await.expect("an answer");
     world.down().await;
 }
+
+/// All children die with the process that starts them, and the worlds it has made ahead are of no use any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_zygote_dies_and_apps_wake_again() {
+    let world = World::new();
+    let app = world.app("again", &[("index.ts", "export default { fetch: () => new Response('here') }")]);
+    world.runner.register(app.clone());
+    assert_eq!(world.get(&app, "/").await.1, "here");
+    let init = world.runner.status(&app.key).and_then(|status| status.pid).expect("a process");
+    // A world is made ahead by then, to be passed over later; if not, the test is only the easier.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let status = std::fs::read_to_string(format!("/proc/{init}/status")).expect("its status");
+    let zygote = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("its parent").trim();
+    let zygote = rustix::process::Pid::from_raw(zygote.parse().expect("a number")).expect("a process");
+    rustix::process::kill_process(zygote, rustix::process::Signal::KILL).expect("killed");
+    world.logged(&app, "killed by signal 9").await;
+    assert_eq!(world.get(&app, "/").await, (200, "here".to_owned()), "{:#?}", world.log(&app));
+    world.down().await;
+}

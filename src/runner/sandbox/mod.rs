@@ -41,7 +41,7 @@ pub const JOB_FOLDERS: usize = 8;
 pub const RUN: &str = "/run/steady";
 pub const BUN: &str = "/bin/bun";
 pub const STEADY: &str = "/bin/steady";
-pub const WRAPPER: &str = "/lib/steady/wrapper.ts";
+pub const WRAPPER: &str = "/lib/steady/wrapper.js";
 
 /// One process to confine. Holds secrets (`env`): neither printed nor kept.
 #[derive(Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cgroups_rs::freezer::{FreezerController, FreezerState};
 use cgroups_rs::{Cgroup, CgroupPid};
@@ -122,6 +123,23 @@ impl Group {
         }
         let text = fs::read_to_string(self.dir().join("memory.stat")).ok()?;
         text.contains("total_swap ").then(|| super::tree::number(&text, "total_swap"))
+    }
+
+    /// Processor time the whole group has used. `None` where nobody counts it.
+    pub fn processor_time(&self) -> Option<Duration> {
+        if self.is_v2() {
+            let used = super::tree::field(&self.dir().join("cpu.stat"), "usage_usec");
+            return Some(Duration::from_micros(used));
+        }
+        let (_, dir) = self.dirs.iter().find(|(kind, _)| *kind == Kind::Account)?;
+        Some(Duration::from_nanos(fs::read_to_string(dir.join("cpuacct.usage")).ok()?.trim().parse().ok()?))
+    }
+
+    /// Whether its processes run only when nobody else wants the processor. Errors: the kernel cannot (before 5.15).
+    pub fn go_last(&self, last: bool) -> io::Result<()> {
+        let none = || io::Error::new(io::ErrorKind::Unsupported, "no cpu controller");
+        let (_, dir) = self.dirs.iter().find(|(kind, _)| *kind == Kind::Cpu).ok_or_else(none)?;
+        put(&dir.join("cpu.idle"), if last { "1" } else { "0" })
     }
 
     /// How many of its processes the kernel killed for want of memory.

@@ -275,3 +275,25 @@ fn a_group_that_cannot_be_made_leaves_nothing() {
     let error = world.groups.create("cgroup.procs", &Limits::default()).unwrap_err();
     assert!(error.to_string().contains("cgroup.procs"), "{error}");
 }
+
+#[test]
+fn the_time_it_uses_is_counted_and_it_may_go_last() {
+    let Some(world) = World::new() else { return };
+    let group = world.group(&Limits::default());
+    if world.says("cgroup cpu") {
+        let mut child = start(&group, "while :; do :; done");
+        if group.processor_time().is_some() {
+            eventually("some time", || group.processor_time().unwrap() > Duration::from_millis(50));
+        }
+        if world.tree().base(Kind::Cpu).unwrap().join("one/cpu.idle").exists() {
+            group.go_last(true).unwrap();
+            assert_eq!(world.read(Kind::Cpu, "cpu.idle", "cpu.idle").unwrap(), "1");
+            group.go_last(false).unwrap();
+            assert_eq!(world.read(Kind::Cpu, "cpu.idle", "cpu.idle").unwrap(), "0");
+        }
+        group.destroy();
+        child.wait().unwrap();
+    } else {
+        group.go_last(true).unwrap_err();
+    }
+}

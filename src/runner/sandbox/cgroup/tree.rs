@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cgroups_rs::blkio::BlkIoController;
 use cgroups_rs::cpu::CpuController;
+use cgroups_rs::cpuacct::CpuAcctController;
 use cgroups_rs::freezer::FreezerController;
 use cgroups_rs::memory::MemController;
 use cgroups_rs::pid::PidController;
@@ -12,13 +13,15 @@ use cgroups_rs::{Cgroup, Hierarchy, Subsystem};
 
 use super::disk::Disk;
 
-/// A controller that is used here; `freezer` of v2 is no controller, but a file in every group.
+/// A controller that is used here; `freezer` of v2 is no controller, but a file in every group, and v2 has no
+/// `cpuacct`: there `cpu` counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Io,
     Memory,
     Pids,
     Cpu,
+    Account,
     Freezer,
 }
 
@@ -34,7 +37,7 @@ pub struct Tree {
 impl Kind {
     /// Everything, in the order processes join: disk before memory, because the kernel couples the two
     /// when dirty pages are written back.
-    pub(super) const ALL: [Self; 5] = [Self::Io, Self::Memory, Self::Pids, Self::Cpu, Self::Freezer];
+    pub(super) const ALL: [Self; 6] = [Self::Io, Self::Memory, Self::Pids, Self::Cpu, Self::Account, Self::Freezer];
 
     /// The kernel's name.
     pub(super) fn name(self, v2: bool) -> &'static str {
@@ -44,6 +47,7 @@ impl Kind {
             Self::Memory => "memory",
             Self::Pids => "pids",
             Self::Cpu => "cpu",
+            Self::Account => "cpuacct",
             Self::Freezer => "freezer",
         }
     }
@@ -104,6 +108,7 @@ impl Hierarchy for Tree {
             Kind::Memory => Subsystem::Mem(MemController::new(base.clone(), v2)),
             Kind::Pids => Subsystem::Pid(PidController::new(base.clone(), v2)),
             Kind::Cpu => Subsystem::Cpu(CpuController::new(base.clone(), v2)),
+            Kind::Account => Subsystem::CpuAcct(CpuAcctController::new(base.clone())),
             Kind::Freezer => Subsystem::Freezer(FreezerController::new(base.clone(), v2)),
         };
         self.bases.iter().map(one).collect()

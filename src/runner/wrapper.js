@@ -1,24 +1,25 @@
+// @bun @bun-cjs
 // Runs before the app, in the app's own process: the first server the app starts listens on the unix
 // socket that Steady gives, whatever port it names; to the app it looks as if it had that port.
 // node:http, node:https and with them Express and Fastify come by way of Bun.serve too. Later servers are
 // the app's own affair: where it has a network of its own they get their port there, for itself alone.
-// No imports: each would slow every start.
-{
+// No imports, and nothing for Bun to translate (its first line says so): each would slow every start.
+(function (exports, require, module, __filename, __dirname) {
   const env = process.env;
   const socket = env.STEADY_SOCKET;
   // What the app starts in its turn must not take its place.
   delete env.STEADY_SOCKET;
-  if (env.BUN_OPTIONS?.includes("wrapper.ts")) delete env.BUN_OPTIONS;
+  if (env.BUN_OPTIONS?.includes("wrapper.js")) delete env.BUN_OPTIONS;
   if (socket) install(socket);
 
-  function install(socket: string) {
+  function install(socket) {
     let taken = false;
     let extra = 0;
     // A root of its own comes with a network of its own; elsewhere a port would be the host's.
     const ownNetwork = socket.startsWith("/run/steady/");
 
     /** Where the next server listens. Visitors reach only the first. */
-    const claim = (port: number): string => {
+    const claim = (port) => {
       if (!taken) {
         taken = true;
         return socket;
@@ -28,13 +29,13 @@
       return `${socket}.${extra}`;
     };
 
-    const inside = (server: any) => {
+    const inside = (server) => {
       const { port } = server;
       if (port) console.warn(`steady: the server on port ${port} is for the app itself: visitors reach its first server alone.`);
       return server;
     };
 
-    const asked = (value: unknown): number => {
+    const asked = (value) => {
       for (const candidate of [value, env.PORT, 3000]) {
         const port = Number(candidate);
         if (Number.isInteger(port) && port > 0 && port < 65536) return port;
@@ -42,10 +43,10 @@
       return 3000;
     };
 
-    const bun = Bun as any;
+    const bun = Bun;
 
     const serve = bun.serve;
-    bun.serve = function (options: any) {
+    bun.serve = function (options) {
       if (!options || typeof options !== "object" || options.unix) return serve.call(bun, options);
       if (taken && ownNetwork) return inside(serve.call(bun, options));
       const port = asked(options.port);
@@ -85,7 +86,7 @@
       const restore = () => {
         if (console.debug === once) console.debug = debug;
       };
-      const once = (...words: unknown[]) => {
+      const once = (...words) => {
         restore();
         if (!/^Started (development )?server/.test(String(words[0]))) debug(...words);
       };
@@ -95,7 +96,7 @@
 
     // node:net, for programs that speak HTTP by themselves.
     const listen = bun.listen;
-    bun.listen = function (options: any) {
+    bun.listen = function (options) {
       if (taken || !options || options.unix || options.fd !== undefined) return listen.call(bun, options);
       const { port, hostname: _, tls: __, ...rest } = options;
       return listen.call(bun, { ...rest, unix: claim(asked(port)) });
@@ -106,7 +107,7 @@
       if (taken) return;
       const main = await import(Bun.main).catch(() => undefined);
       const app = main?.default;
-      if (!taken && typeof app?.fetch === "function") bun.serve({ fetch: (request: Request) => app.fetch(request) });
+      if (!taken && typeof app?.fetch === "function") bun.serve({ fetch: (request) => app.fetch(request) });
     });
   }
-}
+})
