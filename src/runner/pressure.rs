@@ -13,9 +13,9 @@ use crate::base::Millis;
 
 /// What should be left free: one part in so many of all there is. When programs wait for memory already,
 /// when nothing says so, and when even apps in use may have to go.
-const STALLED: u64 = 8;
-const QUIET: u64 = 20;
-const DIRE: u64 = 25;
+const STALLED: u64 = 12;
+const QUIET: u64 = 25;
+const DIRE: u64 = 40;
 /// How often it is looked at when the kernel tells of waiting, and when it does not.
 const LOOK: Duration = Duration::from_secs(5);
 const LOOK_OFTEN: Duration = Duration::from_secs(1);

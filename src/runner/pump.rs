@@ -12,6 +12,9 @@ const LINES_PER_SECOND: u64 = 2_000;
 const BYTES_PER_SECOND: u64 = 2 << 20;
 /// Read per second before the child is made to wait: a flood costs the flooder.
 const READ_PER_SECOND: u64 = 32 << 20;
+/// Bytes read at once: most programs write little, and hundreds of them are awake.
+const SMALL: usize = 2 << 10;
+const LARGE: usize = 32 << 10;
 
 /// Turns bytes into clean lines.
 pub struct Lines {
@@ -99,7 +102,7 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
     let mut pipe = pipe;
     let mut lines = Lines::new(redactor);
     let mut budget = Budget::default();
-    let mut buffer = vec![0u8; 32 << 10];
+    let mut buffer = vec![0u8; SMALL];
     let mut advised = false;
     loop {
         let read = if budget.dropped == 0 {
@@ -131,6 +134,9 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
         if advise {
             advised = true;
             add(&logs, Stream::Steady, &version, vec![READ_ONLY.to_owned()]).await;
+        }
+        if read == SMALL {
+            buffer.resize(LARGE, 0);
         }
         match budget.read(read as u64, now) {
             Some(wait) => tokio::time::sleep(wait).await,

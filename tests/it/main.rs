@@ -17,4 +17,5 @@ mod data;
 mod disk;
 mod doors;
 mod git;
+mod idle;
 mod serve;

@@ -189,7 +189,7 @@ impl Gauge for Fake {
 async fn short_memory_stops_the_least_recently_used_and_spares_those_in_use() {
     let world = World::new();
     // Enough, then short for two looks, then enough; then dire for one.
-    let (gauge, tell) = Fake::new(true, &[500, 100, 100, 500, 10, 500]);
+    let (gauge, tell) = Fake::new(true, &[500, 60, 60, 500, 10, 500]);
     let app = |name: &str, code: &str| {
         let app = world.app(name, &[("index.ts", code)]);
         world.runner.register(app.clone());
@@ -230,7 +230,7 @@ async fn short_memory_stops_the_least_recently_used_and_spares_those_in_use() {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_use_goes_only_when_it_is_dire_and_nobody_else_can() {
     let world = World::with(|o| o.drain_timeout = Duration::from_millis(300));
-    let (gauge, tell) = Fake::new(false, &[45, 45, 45, 10, 500]);
+    let (gauge, tell) = Fake::new(false, &[35, 35, 35, 10, 500]);
     let app = world.app("only", &[("index.ts", STREAMS)]);
     world.runner.register(app.clone());
     let Admission::Go(upstream) = world.runner.admit(&app.key).await else { panic!("not let in") };
