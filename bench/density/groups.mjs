@@ -57,7 +57,12 @@ export function limited(bytes) {
   try {
     mkdirSync(path);
     writeFileSync(join(path, v2 ? "memory.max" : "memory.limit_in_bytes"), String(bytes));
-    return { path, procs: join(path, "cgroup.procs"), remove: () => rmdirSync(path) };
+    const held = () => {
+      const stat = readFileSync(join(path, "memory.stat"), "utf8");
+      const files = ["inactive_file", "active_file"].map((name) => field(stat, v2 ? name : `total_${name}`));
+      return number(join(path, v2 ? "memory.current" : "memory.usage_in_bytes")) - files[0] - files[1];
+    };
+    return { path, procs: join(path, "cgroup.procs"), held, remove: () => rmdirSync(path) };
   } catch {
     return undefined;
   }

@@ -26,8 +26,8 @@ const many = await server(want.apps);
 const sizes = await starts();
 await wakes();
 const each = await awake();
-if (process.getuid() === 0) await squeezed();
-price({ ...want, each, asleep: sizes.each, server: sizes.server });
+const allIn = process.getuid() === 0 ? await squeezed() : undefined;
+price({ ...want, each, allIn, asleep: sizes.each, server: sizes.server });
 
 /** A data folder with so many deployed apps, its server down. */
 async function server(count) {
@@ -132,7 +132,10 @@ async function awake() {
   return each;
 }
 
-/** The same with the server and all apps below a limit: nobody may be missing. */
+/**
+ * The same with the server and all apps below a limit: nobody may be missing. Gives back what one app awake adds to all
+ * that is charged there and cannot be given back: its own, the kernel's, and the server's for it.
+ */
 async function squeezed() {
   const group = limited(want["memory-gib"] * 2 ** 30);
   if (!group) return console.log("no group could be made to limit the server in");
@@ -142,8 +145,11 @@ async function squeezed() {
   many.child = spawn("sh", ["-c", into, process.env.STEADY_BIN, ...flags], { stdio: ["ignore", log, log] });
   many.ended = new Promise((resolve) => many.child.once("exit", resolve));
   await answering(many.port, many.host, "/", (reply) => reply.status < 500);
+  await sleep(3000);
+  const before = group.held();
   const failed = await wakeAll(many);
   await sleep(5000);
+  const held = group.held() - before;
   const states = {};
   for (let n = 1; n <= want.awake; n++) {
     const { state } = JSON.parse((await many.api("GET", `/projects/dev/app-${n}/status`)).text);
@@ -151,6 +157,9 @@ async function squeezed() {
   }
   const shown = Object.entries(states).map(([state, count]) => `${count} ${state}`).join(", ");
   console.log(`below a limit of ${want["memory-gib"]} GiB for server and apps: ${failed} failed; then ${shown}   goal: ${want.awake} ready`);
+  const each = held / (states.ready ?? 1);
+  console.log(`  all in, without cached files: ${mib(each)} an app awake`);
   await many.stop();
   group.remove();
+  return each;
 }

@@ -20,6 +20,7 @@ hostname vm
 dd if=/dev/zero of=/swap bs=1M count=192 2>/dev/null
 chmod 600 /swap
 mkswap /swap >/dev/null && swapon /swap
+echo "vm: swap $(sed 1d /proc/swaps)"
 
 slice=/sys/fs/cgroup/system.slice
 mkdir $slice
