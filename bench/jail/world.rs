@@ -68,6 +68,7 @@ impl World {
             uid_offset: OFFSET.fetch_add(1, Ordering::Relaxed),
             disk_offset: OFFSET.fetch_add(1, Ordering::Relaxed),
             idle: Some(Duration::from_secs(3600)),
+            rest: Default::default(),
             net: Default::default(),
         };
         self.runner.register(spec.clone());

@@ -8,9 +8,18 @@ use crate::accounts::Actor;
 use crate::base::{Error, Kind, Progress, Result, ResultExt as _};
 use crate::git::Oid;
 use crate::runner::{AppKey, Limits};
+use crate::store::Db;
 use crate::store::approvals::{self, NewApproval};
 use crate::store::apps;
 use crate::store::deploys::{self, DeployRow};
+
+/// All that is approved for a project beyond the server's settings.
+pub(super) fn approved_in(db: &Db, project: i64) -> Result<Ask> {
+    match approvals::newest(db, project)? {
+        Some(row) => parse(&row.approved),
+        None => Ok(Ask::default()),
+    }
+}
 
 impl Apps {
     /// All that is approved for a project beyond the server's settings.
@@ -19,10 +28,7 @@ impl Apps {
     }
 
     fn approved_for(&self, project: i64) -> Result<Ask> {
-        match self.store().read(|db| approvals::newest(db, project))? {
-            Some(row) => parse(&row.approved),
-            None => Ok(Ask::default()),
-        }
+        self.store().read(|db| approved_in(db, project))
     }
 
     /// The limits of the live version, as it was started with them; the server's before the first deploy.

@@ -3,6 +3,7 @@ use super::{Apps, Project};
 use crate::accounts::access::{self, Standing};
 use crate::accounts::{Action, Actor, Role};
 use crate::base::{Error, ProjectPath, Result};
+use crate::store::apps::AppRow;
 use crate::store::projects::ProjectRow;
 use crate::store::{apps, projects};
 
@@ -29,7 +30,7 @@ impl Apps {
                 _ => e,
             })?;
             let app = apps::of_project(db, row.id)?;
-            Ok(Project { id: row.id, app: app.id, host: app.host, public_code: row.public_code, moved, path: row.path })
+            Ok(Project { moved, ..Project::of(row, &app) })
         })
     }
 
@@ -48,15 +49,15 @@ impl Apps {
     pub(super) fn project_of(&self, row: ProjectRow) -> Result<Project> {
         self.store().read(|db| {
             let app = apps::of_project(db, row.id)?;
-            Ok(Project {
-                id: row.id,
-                app: app.id,
-                host: app.host,
-                public_code: row.public_code,
-                moved: false,
-                path: row.path,
-            })
+            Ok(Project::of(row, &app))
         })
+    }
+}
+
+impl Project {
+    pub(super) fn of(row: ProjectRow, app: &AppRow) -> Self {
+        let host = app.host.clone();
+        Self { id: row.id, app: app.id, host, public_code: row.public_code, moved: false, path: row.path }
     }
 }
 

@@ -3,15 +3,25 @@ use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::path::Path;
 use std::time::Duration;
 
+use super::approve::approved_in;
+use super::ask::Ask;
+use super::pipeline::Live;
 use super::plan::{Plan, Run};
 use super::{Apps, Project};
 use crate::base::{Error, Result, ResultExt as _, Secret};
 use crate::proxy::{Route, Target};
+use crate::runner::idle::Rest;
 use crate::runner::{AppKey, Entry, LaunchSpec};
 use crate::store::apps::AppRow;
-use crate::store::deploys::{DeployRow, VersionRow};
+use crate::store::deploys::VersionRow;
 use crate::store::drafts::DraftRow;
-use crate::store::{apps, env};
+use crate::store::{Db, apps, env};
+
+/// A project's variables, and what is approved for it beyond the server's settings.
+pub(super) struct Granted {
+    variables: Vec<env::Variable>,
+    approved: Ask,
+}
 
 /// Uids come in fours: the app's own, a draft's, that of installs and builds; the fourth only counts the disk
 /// quota of a candidate's copy of the data. None is ever used for another,
@@ -61,6 +71,16 @@ impl Plan {
             Run::Process(_) => Target::App { key, public: self.public.then(|| code.join("public")) },
         }
     }
+    /// What happens to it before it sleeps, by its own word or the server's.
+    pub(super) fn rests(&self, usual: Rest) -> Rest {
+        if self.always_on || self.rest.background {
+            return Rest::default();
+        }
+        Rest {
+            freeze: self.rest.freeze_seconds.map(Duration::from_secs).or(usual.freeze),
+            reclaim: self.rest.reclaim_seconds.map(Duration::from_secs).or(usual.reclaim),
+        }
+    }
     pub(super) fn is_static(&self) -> bool {
         matches!(self.run, Run::Static { .. })
     }
@@ -75,10 +95,21 @@ impl Apps {
         plan: &Plan,
         env_version: i64,
     ) -> Result<LaunchSpec> {
+        let granted = self.store().read(|db| self.granted(db, project, env_version))?;
+        self.app_spec_with(project, version, plan, granted)
+    }
+
+    /// The same without a look into the database.
+    pub(super) fn app_spec_with(
+        &self,
+        project: &Project,
+        version: &VersionRow,
+        plan: &Plan,
+        granted: Granted,
+    ) -> Result<LaunchSpec> {
         let app = project.app;
         let name = format!("v{}", version.number);
-        let mut spec =
-            self.spec(AppKey::app(app), project, &name, plan, &self.url(project.host.as_str()), app, env_version)?;
+        let mut spec = self.spec(AppKey::app(app), project, &name, plan, &self.url(project.host.as_str()), granted);
         spec.code = self.dir().version(app, version.id);
         spec.home = self.dir().app_home(app);
         spec.logs = self.dir().app_logs(app);
@@ -89,10 +120,10 @@ impl Apps {
     }
 
     pub(super) fn draft_spec(&self, project: &Project, draft: &DraftRow, plan: &Plan) -> Result<LaunchSpec> {
-        let env_version = self.store().read(|db| Ok(apps::by_id(db, project.app)?.env_version))?;
+        let granted = self.store().read(|db| self.granted(db, project, apps::by_id(db, project.app)?.env_version))?;
         let dir = self.dir().draft(draft.id);
         let url = self.url(&draft.label);
-        let mut spec = self.spec(AppKey::draft(draft.id), project, "draft", plan, &url, project.app, env_version)?;
+        let mut spec = self.spec(AppKey::draft(draft.id), project, "draft", plan, &url, granted);
         spec.code = dir.join("code").join(&draft.tree);
         spec.home = dir.join("home");
         spec.logs = dir.join("logs");
@@ -100,12 +131,18 @@ impl Apps {
         spec.disk_offset = spec.uid_offset;
         // A draft is for its author, who is there or not: it sleeps soon and never stays on.
         spec.idle = Some(Duration::from_secs(60));
+        spec.rest = Rest::default();
         spec.limits.log_bytes = spec.limits.log_bytes.min(4 << 20);
         self.make_home(&spec.home, spec.uid_offset)?;
         Ok(spec)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// What a start of this project's app gets from its owners.
+    pub(super) fn granted(&self, db: &Db, project: &Project, env_version: i64) -> Result<Granted> {
+        let variables = env::load(db, self.key(), project.app, env_version)?;
+        Ok(Granted { variables, approved: approved_in(db, project.id)? })
+    }
+
     fn spec(
         &self,
         key: AppKey,
@@ -113,10 +150,9 @@ impl Apps {
         version: &str,
         plan: &Plan,
         url: &str,
-        app: i64,
-        env_version: i64,
-    ) -> Result<LaunchSpec> {
-        let variables = self.store().read(|db| env::load(db, self.key(), app, env_version))?;
+        granted: Granted,
+    ) -> LaunchSpec {
+        let Granted { variables, approved } = granted;
         let mut env: Vec<(String, Secret<String>)> = [
             ("STEADY_URL", url.to_owned()),
             ("STEADY_PROJECT", project.path.to_string()),
@@ -126,13 +162,13 @@ impl Apps {
         .into();
         env.extend(variables.iter().map(|v| (v.name.clone(), v.value.clone())));
         // Never more than is approved, whatever the version asks for: a draft runs before anybody said yes.
-        let (net, limits) = plan.ask.within(&self.approved(project)?, &self.options().terms);
+        let (net, limits) = plan.ask.within(&approved, &self.options().terms);
         let idle = match (plan.always_on, plan.idle_seconds) {
             (true, _) => None,
             (false, Some(seconds)) => Some(Duration::from_secs(seconds)),
             (false, None) => Some(self.options().idle),
         };
-        Ok(LaunchSpec {
+        LaunchSpec {
             key,
             version: version.to_owned(),
             code: Default::default(),
@@ -145,8 +181,9 @@ impl Apps {
             uid_offset: 0,
             disk_offset: 0,
             idle,
+            rest: plan.rests(self.options().rest),
             net,
-        })
+        }
     }
 
     /// The folder an app may write, owned by its uid and closed to others.
@@ -164,13 +201,14 @@ impl Apps {
         Ok(())
     }
 
-    /// Rebuilds the routes of one app: its label, and the old ones that redirect.
-    pub(super) fn route_app(
+    /// The routes of one app: its label, and the old ones, which redirect.
+    pub(super) fn routes_of(
         &self,
         project: &Project,
         app: &AppRow,
-        live: Option<(&DeployRow, &VersionRow, &Plan)>,
-    ) -> Result<()> {
+        live: Option<&Live>,
+        old: Vec<String>,
+    ) -> Vec<(String, Option<Route>)> {
         let key = AppKey::app(app.id);
         let (target, version) = match live {
             None => (Target::Empty, String::new()),
@@ -183,11 +221,8 @@ impl Apps {
         let route =
             |target| Route { target, project: project.path.to_string(), draft: false, version: version.clone() };
         let mut changes = vec![(label.clone(), Some(route(target)))];
-        for old in self.store().read(|db| apps::old_hosts(db, app.id))? {
-            changes.push((old, Some(route(Target::Moved { to: label.clone() }))));
-        }
-        self.routes().update(changes);
-        Ok(())
+        changes.extend(old.into_iter().map(|old| (old, Some(route(Target::Moved { to: label.clone() })))));
+        changes
     }
 
     pub(super) fn route_draft(&self, project: &Project, draft: &DraftRow, plan: &Plan) {

@@ -41,6 +41,7 @@ use crate::git::Repos;
 use crate::proxy::Routes;
 use crate::runner::Runner;
 use crate::runner::egress::HostRule;
+use crate::runner::idle::Rest;
 use crate::store::Store;
 use crate::store::seal::Key;
 
@@ -53,8 +54,9 @@ pub struct Options {
     pub apps_host: String,
     /// What an app has without anybody's approval, and the most it can be given.
     pub terms: Terms,
-    /// How long an app without requests stays awake.
+    /// How long an app without requests stays awake, and what happens to it before.
     pub idle: Duration,
+    pub rest: Rest,
     /// What installs and builds may reach beside the package registry.
     pub build_hosts: Vec<HostRule>,
     /// Whether children run under uids of their own (Steady is root), and the first of these.

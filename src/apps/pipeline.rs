@@ -13,8 +13,12 @@ use super::{Apps, Project};
 use crate::base::{Error, Kind, Progress, Result, ResultExt as _};
 use crate::git::Oid;
 use crate::runner::{AppKey, BootFailure, LaunchSpec};
+use crate::store::apps::AppRow;
 use crate::store::deploys::{DeployRow, NewDeploy, VersionRow};
-use crate::store::{approvals, apps, deploys};
+use crate::store::{Db, approvals, apps, deploys};
+
+/// What is live of an app: its deploy, version and plan.
+pub(super) type Live = (DeployRow, VersionRow, Plan);
 
 /// Folders of versions kept on disk per app; older ones are prepared again when wanted.
 const VERSIONS_KEPT: usize = 8;
@@ -207,22 +211,17 @@ impl Apps {
     }
 
     /// What is live: its deploy, version and plan.
-    pub(super) fn live(&self, app: i64) -> Result<Option<(DeployRow, VersionRow, Plan)>> {
-        self.store().read(|db| {
-            let Some(deploy) = apps::by_id(db, app)?.live_deploy else { return Ok(None) };
-            let deploy = deploys::deploy(db, deploy)?;
-            let Some(version) = deploy.version else { return Ok(None) };
-            let version = deploys::version(db, version)?;
-            let plan = Plan::parse(&version.plan)?;
-            Ok(Some((deploy, version, plan)))
-        })
+    pub(super) fn live(&self, app: i64) -> Result<Option<Live>> {
+        self.store().read(|db| live_of(db, &apps::by_id(db, app)?))
     }
 
     /// Leads the app's labels to what is live now.
     pub(super) fn route_live(&self, project: &Project) -> Result<()> {
         let app = self.store().read(|db| apps::by_id(db, project.app))?;
         let live = self.live(project.app)?;
-        self.route_app(project, &app, live.as_ref().map(|(d, v, p)| (d, v, p)))
+        let old = self.store().read(|db| apps::old_hosts(db, app.id))?;
+        self.routes().update(self.routes_of(project, &app, live.as_ref(), old));
+        Ok(())
     }
 
     fn drop_old_versions(&self, app: i64) {
@@ -239,6 +238,16 @@ impl Apps {
             tracing::warn!(app, ?error, "old versions stay on disk");
         }
     }
+}
+
+/// An app's live deploy, with its version and plan.
+pub(super) fn live_of(db: &Db, app: &AppRow) -> Result<Option<Live>> {
+    let Some(deploy) = app.live_deploy else { return Ok(None) };
+    let deploy = deploys::deploy(db, deploy)?;
+    let Some(version) = deploy.version else { return Ok(None) };
+    let version = deploys::version(db, version)?;
+    let plan = Plan::parse(&version.plan)?;
+    Ok(Some((deploy, version, plan)))
 }
 
 /// The last lines of the child become the hint, for every face alike.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Ask, Terms};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Rest};
 use crate::base::{Error, Kind, Result};
 use crate::runner::Entry;
 
@@ -18,6 +18,8 @@ pub struct Plan {
     /// `None` = the server's setting.
     pub idle_seconds: Option<u64>,
     pub always_on: bool,
+    #[serde(default)]
+    pub rest: Rest,
     /// Permissions and limits, as the committed steady.json asks for them.
     #[serde(default)]
     pub ask: Ask,
@@ -115,6 +117,7 @@ pub fn plan(files: &Files<'_>) -> Result<Plan> {
         health: manifest.health.unwrap_or_else(|| "/".into()),
         idle_seconds: manifest.idle_seconds,
         always_on: manifest.always_on,
+        rest: manifest.rest,
         ask: manifest.ask,
     })
 }

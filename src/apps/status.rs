@@ -95,6 +95,9 @@ impl Apps {
             true => None,
             false => Some(plan.idle_seconds.unwrap_or(options.idle.as_secs())),
         });
+        let rest = live.as_ref().map_or(options.rest, |(_, _, plan)| plan.rests(options.rest));
+        // One that sleeps first never stands still.
+        let freeze = rest.freeze.map(|after| after.as_secs()).filter(|after| idle.is_some_and(|idle| *after < idle));
         Ok(AppStatus {
             project: project.path.clone(),
             url: self.url(project.host.as_str()),
@@ -113,6 +116,7 @@ impl Apps {
             log_limit: limits.log_bytes,
             disk_limit: limits.disk_bytes,
             idle_seconds: idle,
+            freeze_seconds: freeze,
             env_version: app.env_version,
             env_names: self.env_names(project)?.into_iter().map(|v| v.name).collect(),
             process,
@@ -199,6 +203,8 @@ fn state_word(state: State) -> &'static str {
         State::Asleep => "asleep",
         State::Starting => "starting",
         State::Ready => "ready",
+        State::Frozen => "frozen",
+        State::Reclaimed => "reclaimed",
         State::Draining => "draining",
         State::Crashed => "crashed",
         State::Paused => "paused",

@@ -27,7 +27,8 @@ pub struct ProjectSummary {
 pub struct AppStatus {
     pub project: ProjectPath,
     pub url: String,
-    /// `not deployed`, `asleep`, `starting`, `ready`, `draining`, `crashed`, `paused`, `static`.
+    /// `not deployed`, `asleep`, `starting`, `ready`, `frozen`, `reclaimed` (frozen, and its memory in swap),
+    /// `draining`, `crashed`, `paused`, `static`.
     pub state: String,
     pub version: Option<String>,
     pub commit: Option<String>,
@@ -44,6 +45,9 @@ pub struct AppStatus {
     pub log_limit: u64,
     /// Seconds; `None` = never stopped.
     pub idle_seconds: Option<u64>,
+    /// Seconds; `None` = never stands still.
+    #[serde(default)]
+    pub freeze_seconds: Option<u64>,
     pub env_version: i64,
     pub env_names: Vec<String>,
     pub process: Option<Status>,

@@ -93,6 +93,20 @@ impl DataDir {
     pub fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
     }
+    /// Marks that a server runs here; true when an earlier one did not come to [`DataDir::end`].
+    pub fn begin(&self) -> Result<bool> {
+        let mark = self.running();
+        let crashed = mark.exists();
+        write_atomic(&mark, b"", 0o644).internal("while marking that a server runs")?;
+        Ok(crashed)
+    }
+    /// The server ended in order: nothing half done is left.
+    pub fn end(&self) -> Result<()> {
+        fs::remove_file(self.running()).internal("while marking that no server runs")
+    }
+    fn running(&self) -> PathBuf {
+        self.root.join("running")
+    }
     /// Removes what an earlier run left there. Before any engine starts: they keep things of their own there.
     pub fn clear_tmp(&self) -> Result<()> {
         for entry in fs::read_dir(self.tmp()).internal("while clearing tmp")?.flatten() {

@@ -60,7 +60,9 @@ fn show(status: &AppStatus, global: &Global) -> Done {
     }
     if let Some(process) = status.process.as_ref().filter(|_| has_process(&status.state)) {
         let memory = process.memory.map_or_else(none, out::bytes);
-        fields.push(("memory", memory));
+        let swapped = process.swapped.filter(|bytes| *bytes > 0);
+        let swapped = swapped.map_or_else(String::new, |bytes| format!(", {} in swap", out::bytes(bytes)));
+        fields.push(("memory", format!("{memory}{swapped}")));
         let starts = out::count(process.cold_starts, "cold start", "cold starts");
         fields.push(("requests", format!("{} ({starts})", process.requests)));
         if let Some(crash) = &process.last_crash {
@@ -83,7 +85,8 @@ fn has_process(state: &str) -> bool {
 }
 
 fn limits(status: &AppStatus) -> String {
-    let idle = status.idle_seconds.map_or_else(|| "never sleeps".to_owned(), |s| format!("sleeps after {s} s"));
+    let sleeps = status.idle_seconds.map_or_else(|| "never sleeps".to_owned(), |s| format!("sleeps after {s} s"));
+    let idle = status.freeze_seconds.map_or_else(|| sleeps.clone(), |s| format!("stands still after {s} s, {sleeps}"));
     let memory = out::bytes(status.memory_limit);
     let disk = out::bytes(status.disk_limit);
     let (processes, cpu) = (status.pids_limit, status.cpu_percent);

@@ -11,9 +11,9 @@ use super::fail::{Done, FAILED, Fail};
 use super::{local, out};
 use crate::base::clock;
 use crate::config::Config;
-use crate::runner::bun;
 use crate::runner::sandbox::tier::{Check, Confinement};
 use crate::runner::sandbox::{disk, probe};
+use crate::runner::{bun, pressure};
 
 /// Bytes: with less free, deploys and apps fail one after the other.
 const LEAST_DISK: u64 = 1 << 30;
@@ -51,7 +51,8 @@ pub fn run(global: &Global) -> Done {
 
 fn examine(config: &Config, confinement: &Confinement) -> Report {
     let refused = confinement.may_serve(config.sandbox == "single-tenant").err();
-    let mut checks = vec![Line { check: kernel(), needed: false }];
+    let mut checks =
+        vec![Line { check: kernel(), needed: false }, Line { check: swap(pressure::swap()), needed: false }];
     let walls = confinement.checks.iter().cloned();
     checks.extend(walls.map(|check| Line { needed: refused.is_some() && !check.is_minor(), check }));
     let own = [bun(config), data(&config.data), disk(&config.data), port(config), time(clock::Clock::System.now())];
@@ -93,6 +94,20 @@ fn kernel() -> Check {
     let name = rustix::system::uname();
     let found = format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy());
     check("kernel", Ok(found), "")
+}
+
+/// `swap` in bytes: all there is, and what is free.
+fn swap((all, free): (u64, u64)) -> Check {
+    let found = match all {
+        0 => Err("none: apps that stand still keep their memory".to_owned()),
+        _ => Ok(format!("{}, {} free", out::bytes(all), out::bytes(free))),
+    };
+    check(
+        "swap",
+        found,
+        "Standing still saves memory only where it can be put aside: add a compressed swap device in memory (Debian: \
+         `apt install zram-tools`), or a swap file. Idle apps are stopped all the same.",
+    )
 }
 
 fn bun(config: &Config) -> Check {
@@ -197,6 +212,17 @@ mod tests {
         config.bun = Some("/no/such/bun".into());
         let report = examine(&config, &walls(Some(Tier::Full)));
         assert_eq!((report.ok, line(&report, "bun")), (false, (false, true)));
+    }
+
+    #[test]
+    fn swap_or_that_there_is_none_is_told() {
+        assert!(swap((2 << 30, 1 << 30)).ok);
+        let none = swap((0, 0));
+        assert!(!none.ok && none.found.starts_with("none") && none.fix.contains("zram"), "{none:?}");
+        let folder = tempfile::tempdir().unwrap();
+        let report = examine(&config(folder.path()), &walls(Some(Tier::Full)));
+        let line = report.checks.iter().find(|line| line.check.name == "swap").unwrap();
+        assert!(!line.needed, "Steady serves without");
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn paint(sgr: u8, text: &str) -> String {
 pub fn state(text: &str) -> String {
     let text = clean(text);
     match text.as_str() {
-        "ready" | "live" | "static" => paint(32, &text),
+        "ready" | "frozen" | "reclaimed" | "live" | "static" => paint(32, &text),
         "crashed" | "failed" => paint(31, &text),
         "starting" | "draining" | "running" | "paused" | "waiting" => paint(33, &text),
         _ => text,

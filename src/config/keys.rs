@@ -126,7 +126,26 @@ pub const KEYS: &[Key] = &[
         "auto: serve only behind walls that keep strangers' code apart. single-tenant: all code on this\n\
          server is your own, so weaker walls will do. `steady doctor` shows what this machine has.",
     ),
-    key("idle_seconds", "300", number("seconds", 1, 31_536_000), "An app nobody used for this long sleeps."),
+    key(
+        "freeze_seconds",
+        "30",
+        number("seconds", 0, 31_536_000),
+        "An app nobody used for this long stands still and takes no processor time, unless it has connections\n\
+         open or works in the background; a request lets it go on at once. 0: never.",
+    ),
+    key(
+        "reclaim_seconds",
+        "300",
+        number("seconds", 0, 31_536_000),
+        "The memory of an app that stands still goes to swap after this long, where there is swap. 0: never.",
+    ),
+    key(
+        "idle_seconds",
+        "3600",
+        number("seconds", 1, 31_536_000),
+        "An app nobody used for this long sleeps: its process ends, and the next request starts it. When memory\n\
+         runs short the least recently used sleep sooner.",
+    ),
     key(
         "outbound_mb",
         "10240",

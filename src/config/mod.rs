@@ -46,6 +46,8 @@ pub struct Config {
     pub build_hosts: Vec<HostRule>,
     /// `auto` or `single-tenant`.
     pub sandbox: String,
+    pub freeze_seconds: u64,
+    pub reclaim_seconds: u64,
     pub idle_seconds: u64,
     pub outbound_mb: u64,
     pub log_mb: u64,

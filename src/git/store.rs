@@ -119,7 +119,13 @@ impl Repos {
         crate::base::fs::tree_size(&self.path(project))
     }
 
-    /// Removes what a crash left: incoming packs, lock files. Called at start, before anything serves.
+    /// Whether main is at that commit for sure, by one look at its file. False says nothing: it may be packed.
+    pub fn is_main(&self, project: i64, commit: &str) -> bool {
+        let main = fs::read_to_string(self.path(project).join("refs/heads/main"));
+        main.is_ok_and(|id| id.trim_end() == commit)
+    }
+
+    /// Removes what a crash left: incoming packs, lock files. Called after a crash, before anything serves.
     pub fn sweep(&self) -> Result<()> {
         let repos = self.0.dir.root().join("repos");
         for shard in folders(&repos) {

@@ -231,6 +231,8 @@ fn a_fork_shares_nothing_and_a_sweep_cleans() {
     }
     let swept = bench.repos.open(2001).unwrap();
     assert_eq!((swept.branch("main").unwrap(), swept.branch("tmp_x.keep").unwrap()), (Some(one), Some(one)));
+    assert!(bench.repos.is_main(2001, &one.to_string()) && !bench.repos.is_main(2001, &"0".repeat(40)));
+    assert!(!bench.repos.is_main(1, &one.to_string()), "there is no such repository");
 }
 
 #[test]

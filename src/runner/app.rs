@@ -12,17 +12,20 @@ use super::egress::{Budget, Egress};
 use super::gate::Gate;
 use super::launch::Base;
 use super::logs::Logs;
+use super::pressure::Standing;
 use super::registry::Registry;
-use super::sandbox::cgroup::Cgroups;
+use super::sandbox::cgroup::{Cgroups, Group};
 use super::sandbox::disk::Disk;
 use super::spares::Spares;
 use super::supervisor::{Action, ChildId, Event, Machine, Phase, Refusal};
 use super::upstream::{Lease, Upstream};
-use super::{Admission, Crash, LaunchSpec, Options, State, Status};
+use super::{Admission, Crash, LaunchSpec, Options, State, Status, idle};
 use crate::base::{Clock, Millis, Tasks};
 
 /// Boot times remembered.
 const BOOTS: usize = 20;
+/// Milliseconds; then it is looked again what is due.
+const LONGEST_SLEEP: Millis = 3_600_000;
 
 /// What all apps of a runner share.
 pub struct Common {
@@ -38,6 +41,10 @@ pub struct Common {
     pub weaker: super::table::Tried,
     pub counter: AtomicU64,
     pub registry: tokio::sync::OnceCell<Registry>,
+    /// This machine has somewhere to put the memory of frozen apps.
+    pub swaps: bool,
+    /// Whose turn it is to give memory back.
+    pub reclaims: tokio::sync::Semaphore,
 }
 
 impl Common {
@@ -76,6 +83,7 @@ struct Inner {
     crashed: bool,
     last_crash: Option<Crash>,
     cold_starts: u64,
+    thaws: u64,
     requests: u64,
 }
 
@@ -83,7 +91,7 @@ impl App {
     pub fn new(common: Arc<Common>, spec: LaunchSpec, logs: Logs) -> Arc<Self> {
         let drain = millis(common.options.drain_timeout);
         let inner = Inner {
-            machine: Machine::new(spec.idle.map(millis), drain),
+            machine: Machine::new(idle::times(&spec, common.swaps), drain),
             gate: Gate::new(common.options.gate_waiters),
             spec,
             child: None,
@@ -92,6 +100,7 @@ impl App {
             crashed: false,
             last_crash: None,
             cold_starts: 0,
+            thaws: 0,
             requests: 0,
         };
         let budget = Arc::new(Budget::new(common.clock.clone()));
@@ -133,9 +142,15 @@ impl App {
     }
 
     pub fn replace(self: &Arc<Self>, spec: LaunchSpec) {
-        let idle = spec.idle.map(millis);
         self.set_spec(spec);
-        self.event(Event::Replaced { idle });
+        self.settled();
+    }
+
+    /// The spec is what counts from here on: its times of rest too.
+    pub fn settled(self: &Arc<Self>) {
+        let mut inner = self.lock();
+        let idle = idle::times(&inner.spec, self.common.swaps);
+        self.step(&mut inner, Event::Replaced { idle });
     }
 
     pub fn event(self: &Arc<Self>, event: Event) {
@@ -216,6 +231,8 @@ impl App {
             Phase::Asleep => State::Asleep,
             Phase::Starting { .. } => State::Starting,
             Phase::Ready { .. } => State::Ready,
+            Phase::Frozen { reclaimed: false, .. } => State::Frozen,
+            Phase::Frozen { reclaimed: true, .. } => State::Reclaimed,
             Phase::Draining { .. } | Phase::Stopping { .. } => State::Draining,
             Phase::Crashed { .. } => State::Crashed,
         };
@@ -224,6 +241,7 @@ impl App {
             version: child.map_or(&inner.spec.version, |c| &c.version).clone(),
             pid: child.and_then(|c| c.pid()),
             memory: child.and_then(|c| c.memory()),
+            swapped: child.and_then(|c| c.group()).and_then(Group::swapped),
             outbound: child.and_then(|c| c.outbound()),
             in_flight: child.map_or(0, |c| c.line.in_flight()),
             started: child.map(|c| c.started),
@@ -231,8 +249,22 @@ impl App {
             crashes: inner.crashes,
             last_crash: inner.last_crash.clone(),
             cold_starts: inner.cold_starts,
+            thaws: inner.thaws,
             requests: inner.requests,
         }
+    }
+
+    /// `None`: stopping it would give no memory back.
+    pub fn standing(&self) -> Option<Standing> {
+        let inner = self.lock();
+        let child = inner.child.clone().filter(|_| inner.machine.may_shed())?;
+        let background = inner.spec.rest.freeze.is_none();
+        drop(inner);
+        Some(Standing {
+            quiet_since: child.line.quiet_since(),
+            engaged: background || child.is_connected(),
+            memory: child.memory().unwrap_or(0),
+        })
     }
 
     /// Waits until the phase is one that `is` accepts; false after `limit`.
@@ -261,16 +293,33 @@ impl App {
             .then(|| Upstream::new(self, child, Lease::new(&child.line), 0, child.boot_us()))
     }
 
-    /// Ends when a child without requests has been idle long enough; never for one that is always on.
+    /// Ends when a child without requests has been idle long enough for something to happen to it; never for
+    /// one that is always on.
     pub async fn next_tick(&self, child: &Child) {
-        let idle = self.lock().spec.idle.map(millis);
-        match (idle, child.line.quiet_since()) {
-            (Some(idle), Some(since)) => {
-                let left = (since + idle - self.common.clock.now()).max(10);
-                tokio::time::sleep(Duration::from_millis(left.unsigned_abs())).await;
+        let mut changes = self.changed.subscribe();
+        loop {
+            let due = child.line.quiet_since().and_then(|since| self.lock().machine.due(since));
+            let left = due.map(|at| at.saturating_sub(self.common.clock.now()).clamp(10, LONGEST_SLEEP));
+            let over = async {
+                match left {
+                    Some(left) => tokio::time::sleep(Duration::from_millis(left.unsigned_abs())).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return,
+                // The sender lives in `self`, so this cannot fail.
+                _ = changes.changed() => {}
             }
-            _ => std::future::pending().await,
         }
+    }
+
+    /// Time passed. Whether anything is in flight is seen under the lock that lets requests in.
+    pub fn tick(self: &Arc<Self>) {
+        let mut inner = self.lock();
+        let quiet_since = inner.child.as_ref().and_then(|child| child.line.quiet_since());
+        let outbound = inner.child.as_ref().is_some_and(|child| child.is_connected());
+        self.step(&mut inner, Event::Tick { quiet_since, outbound });
     }
 
     fn step(self: &Arc<Self>, inner: &mut MutexGuard<'_, Inner>, event: Event) {
@@ -294,6 +343,25 @@ impl App {
                     }
                 }
                 Action::Refuse(why) => inner.gate.answer(|| Err(why)),
+                Action::Freeze(id) => {
+                    if let Some(child) = inner.child.clone()
+                        && let Err(error) = idle::freeze(&child)
+                    {
+                        tracing::debug!(app = %inner.spec.key.0, %error, "cannot be frozen");
+                        self.step(inner, Event::Unfreezable(id));
+                    }
+                }
+                Action::Thaw(_) => {
+                    inner.thaws += 1;
+                    if let Some(child) = &inner.child {
+                        idle::thaw(child);
+                    }
+                }
+                Action::Reclaim(_) => {
+                    if let Some(child) = inner.child.clone() {
+                        self.common.tasks.spawn("reclaim", idle::reclaim(self.clone(), child));
+                    }
+                }
                 Action::TickAt(at) => self.tick_at(at),
             }
         }
@@ -333,8 +401,7 @@ impl App {
                 () = stop.cancelled() => {}
             }
             if let Some(app) = app.upgrade() {
-                let quiet_since = app.lock().child.as_ref().and_then(|c| c.line.quiet_since());
-                app.event(Event::Tick { quiet_since });
+                app.tick();
             }
         });
     }
@@ -361,7 +428,7 @@ fn stage(phase: Phase) -> &'static str {
         Phase::Starting { .. } => "boot",
         Phase::Draining { .. } | Phase::Stopping { .. } => "stop",
         Phase::Crashed { .. } => "back-off",
-        Phase::Asleep | Phase::Ready { .. } => "gate",
+        Phase::Asleep | Phase::Ready { .. } | Phase::Frozen { .. } => "gate",
     }
 }
 

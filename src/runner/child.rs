@@ -88,11 +88,15 @@ impl Child {
         self.boot_us.load(Ordering::Relaxed)
     }
     pub fn memory(&self) -> Option<u64> {
-        self.group.get().and_then(Group::memory)
+        self.group().and_then(Group::memory)
     }
-    /// Its processes and limits, once it has some.
+    /// `None` before it started, and where there are no groups.
     pub fn group(&self) -> Option<&Group> {
         self.group.get()
+    }
+    /// Whether it has connections to the world.
+    pub fn is_connected(&self) -> bool {
+        self.outbound().is_some_and(|usage| usage.open > 0)
     }
     /// What it has sent and received, and what was refused.
     pub fn outbound(&self) -> Option<Usage> {
@@ -300,7 +304,7 @@ async fn watch_over(
                     app.event(Event::Quiet(child.id));
                 }
             }
-            () = app.next_tick(child), if ready => app.event(Event::Tick { quiet_since: child.line.quiet_since() }),
+            () = app.next_tick(child), if ready => app.tick(),
         }
     }
 }

@@ -68,7 +68,7 @@ pub async fn hand_over(
             Ok(Ok(())) => {
                 undo.old = None;
                 // The idle time may be another, and old crashes say nothing of this version.
-                app.event(Event::Replaced { idle: spec.idle.map(super::app::millis) });
+                app.settled();
                 return Ok(report);
             }
             Ok(Err(error)) => BootFailure { why: error.public, tail: Vec::new() },

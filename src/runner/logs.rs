@@ -15,6 +15,8 @@ pub const MAX_LINE: usize = 16 << 10;
 /// Lines kept in memory for an app that was looked at or ran, and their bytes.
 const RING_LINES: usize = 1000;
 const RING_BYTES: usize = 2 << 20;
+/// Lines a follower may lag behind before it is told to read again. Room for them is made at once.
+const FOLLOWED: usize = 128;
 /// The request log's own quota.
 const REQUEST_BYTES: u64 = 2 << 20;
 /// Request lines that may wait to be written: more than an app's requests of [`REQUESTS_WAIT`] make.
@@ -276,7 +278,7 @@ impl Open {
             ring: VecDeque::new(),
             ring_bytes: 0,
             whole,
-            follow: broadcast::channel(512).0,
+            follow: broadcast::channel(FOLLOWED).0,
         };
         for line in parse::<LogLine>(&kept) {
             open.next = line.seq + 1;

@@ -12,9 +12,11 @@ mod gate;
 mod handover;
 mod hogs;
 mod home;
+pub mod idle;
 mod job;
 mod launch;
 pub mod logs;
+pub mod pressure;
 mod process;
 mod pump;
 mod redact;
@@ -157,6 +159,8 @@ pub struct LaunchSpec {
     pub disk_offset: u32,
     /// How long without requests before it is stopped; `None` = never.
     pub idle: Option<Duration>,
+    /// What happens to it before.
+    pub rest: idle::Rest,
     /// What it may connect to.
     pub net: egress::Net,
 }
@@ -201,6 +205,10 @@ pub enum State {
     Asleep,
     Starting,
     Ready,
+    /// It stands still; a request lets it go on.
+    Frozen,
+    /// The same, and its memory was put into swap.
+    Reclaimed,
     /// Finishing its last requests before it stops.
     Draining,
     /// It died; the next start waits for the back-off.
@@ -216,6 +224,9 @@ pub struct Status {
     pub pid: Option<u32>,
     /// Bytes, whole group, now.
     pub memory: Option<u64>,
+    /// Bytes of it that are in swap.
+    #[serde(default)]
+    pub swapped: Option<u64>,
     /// Connections to the world since it started.
     pub outbound: Option<egress::Usage>,
     pub in_flight: u64,
@@ -225,6 +236,9 @@ pub struct Status {
     pub crashes: u64,
     pub last_crash: Option<Crash>,
     pub cold_starts: u64,
+    /// How often it was frozen and wanted again.
+    #[serde(default)]
+    pub thaws: u64,
     pub requests: u64,
 }
 
@@ -284,11 +298,20 @@ impl Runner {
     pub fn register(&self, spec: LaunchSpec) {
         match self.0.get(&spec.key) {
             Some(app) => app.replace(spec),
-            None => {
-                let idle = spec.idle.map(app::millis);
-                self.0.insert(spec).event(supervisor::Event::Replaced { idle });
-            }
+            None => self.0.insert(spec).settled(),
         }
+    }
+    /// The same for many at once, none of which is known yet.
+    pub fn register_all(&self, specs: Vec<LaunchSpec>) {
+        self.0.insert_all(specs).iter().for_each(App::settled);
+    }
+    /// From here on idle apps are stopped, the least recently used first, when memory runs short. Once.
+    pub fn watch_memory(&self, gauge: Arc<dyn pressure::Gauge>) {
+        self.0.common().tasks.spawn("memory", pressure::watch(self.0.clone(), gauge));
+    }
+    /// The memory of this machine, or of the container or service around Steady. Inside the runtime.
+    pub fn memory(&self) -> Arc<dyn pressure::Gauge> {
+        Arc::new(pressure::Kernel::new(&self.0.common().cgroups))
     }
     /// Stops it and forgets it.
     pub async fn remove(&self, key: &AppKey) {
@@ -363,10 +386,10 @@ impl Runner {
     pub fn logs(&self, key: &AppKey) -> Option<Logs> {
         self.0.get(key).map(|app| app.logs().clone())
     }
-    /// Closes the logs of apps without a process: of a sleeping one only the map entry stays. Now and then.
+    /// Closes the logs of apps that cannot write any: of a sleeping one only the map entry stays. Now and then.
     pub fn rest(&self) {
         for app in self.0.all() {
-            if matches!(app.phase(), supervisor::Phase::Asleep) {
+            if matches!(app.phase(), supervisor::Phase::Asleep | supervisor::Phase::Frozen { .. }) {
                 app.logs().rest();
             }
         }

@@ -166,6 +166,10 @@ impl Running {
 impl Process {
     fn kill(&self) {
         let _ = pidfd_send_signal(&self.spawned.pidfd, Signal::KILL);
+        // In v1 what is frozen does not die.
+        if let Some(group) = &self.group {
+            let _ = group.thaw();
+        }
     }
 }
 

@@ -22,6 +22,10 @@ const GATHER: Duration = Duration::from_millis(5);
 /// All pumps together: a slow disk must not hold all the threads that may block.
 static WRITERS: Semaphore = Semaphore::const_new(16);
 
+/// Bytes read at once: most programs write little, and hundreds of them are awake.
+const BUFFER: usize = 2 << 10;
+const LARGE_BUFFER: usize = 32 << 10;
+
 /// Turns bytes into clean lines.
 pub struct Lines {
     redactor: Redactor,
@@ -108,7 +112,7 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
     let mut pipe = pipe;
     let mut lines = Lines::new(redactor);
     let mut budget = Budget::default();
-    let mut buffer = vec![0u8; 32 << 10];
+    let mut buffer = vec![0u8; BUFFER];
     let mut advised = false;
     loop {
         let read = if budget.dropped == 0 {
@@ -140,6 +144,9 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
         if advise {
             advised = true;
             add(&logs, Stream::Steady, &version, vec![READ_ONLY.to_owned()]).await;
+        }
+        if read == BUFFER {
+            buffer.resize(LARGE_BUFFER, 0);
         }
         match budget.read(read as u64, now) {
             Some(wait) => tokio::time::sleep(wait).await,

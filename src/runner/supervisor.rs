@@ -11,6 +11,17 @@ const WORTH_WAITING: Millis = 2_000;
 /// Numbers the children of one app; events of an earlier child are ignored.
 pub type ChildId = u64;
 
+/// What happens to a child after how long without requests; `None` = never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Idle {
+    /// It stands still, where it is.
+    pub freeze: Option<Millis>,
+    /// Of one that stands still: its memory goes to swap.
+    pub reclaim: Option<Millis>,
+    /// It ends. `None`: it is always on, and restarted by itself.
+    pub stop: Option<Millis>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Asleep,
@@ -19,6 +30,12 @@ pub enum Phase {
     },
     Ready {
         child: ChildId,
+    },
+    /// It was ready, and stands still until somebody wants it.
+    Frozen {
+        child: ChildId,
+        /// Its memory was asked back.
+        reclaimed: bool,
     },
     /// Its last requests finish, at most until then.
     Draining {
@@ -45,10 +62,16 @@ pub enum Event {
     /// No request is in flight any more.
     Quiet(ChildId),
     StartTimeout(ChildId),
-    /// Time passed. `quiet_since`: since when the child has had nothing in flight.
+    /// Time passed. `quiet_since`: since when the child has had nothing in flight; `outbound`: it has
+    /// connections to the world.
     Tick {
         quiet_since: Option<Millis>,
+        outbound: bool,
     },
+    /// There is nothing to freeze it with.
+    Unfreezable(ChildId),
+    /// The machine is short of memory, and this app is to go first.
+    Shed,
     /// Stop; the next request starts it again (an always-on app starts by itself).
     Stop,
     Pause,
@@ -60,7 +83,7 @@ pub enum Event {
     StartHeld,
     /// The spec changed: old failures say nothing about it.
     Replaced {
-        idle: Option<Millis>,
+        idle: Idle,
     },
     /// Forgotten: stop and never start again.
     Remove,
@@ -83,6 +106,10 @@ pub enum Action {
     Admit(ChildId),
     /// Answers all who wait.
     Refuse(Refusal),
+    Freeze(ChildId),
+    /// Before anything else is asked of a frozen one.
+    Thaw(ChildId),
+    Reclaim(ChildId),
     /// Send a `Tick` then.
     TickAt(Millis),
 }
@@ -95,8 +122,9 @@ pub struct Machine {
     holds: u32,
     /// Somebody waits. Stays set when they give up: the price is one start too many.
     wanted: bool,
-    /// `None`: never stopped for idleness, and restarted by itself.
-    idle: Option<Millis>,
+    idle: Idle,
+    /// Not frozen before then: it was busy, or cannot be.
+    awake_until: Millis,
     drain: Millis,
     failures: u32,
     ready_since: Millis,
@@ -104,7 +132,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn new(idle: Option<Millis>, drain: Millis) -> Self {
+    pub fn new(idle: Idle, drain: Millis) -> Self {
         Self {
             phase: Phase::Asleep,
             paused: false,
@@ -112,6 +140,7 @@ impl Machine {
             holds: 0,
             wanted: false,
             idle,
+            awake_until: Millis::MIN,
             drain,
             failures: 0,
             ready_since: 0,
@@ -143,7 +172,14 @@ impl Machine {
                     self.stop(id, &mut out);
                 }
             }
-            Event::Tick { quiet_since } => self.tick(quiet_since, now, &mut out),
+            Event::Tick { quiet_since, outbound } => self.tick(quiet_since, outbound, now, &mut out),
+            Event::Unfreezable(id) => {
+                self.awake_until = Millis::MAX;
+                if matches!(self.phase, Phase::Frozen { child, .. } if child == id) {
+                    self.phase = Phase::Ready { child: id };
+                }
+            }
+            Event::Shed if self.may_shed() => self.quit(now, &mut out),
             Event::Stop => {
                 self.quit(now, &mut out);
                 self.failures = 0;
@@ -176,6 +212,9 @@ impl Machine {
             Event::Replaced { idle } => {
                 self.idle = idle;
                 self.failures = 0;
+                if idle.freeze.is_none() {
+                    self.thaw(&mut out);
+                }
                 if matches!(self.phase, Phase::Crashed { .. }) {
                     self.phase = Phase::Asleep;
                 }
@@ -186,8 +225,8 @@ impl Machine {
                 self.refuse(Refusal::Gone, &mut out);
                 self.quit(now, &mut out);
             }
-            // News of a child that is not the current one.
-            Event::Listening(_) | Event::StartTimeout(_) | Event::StartHeld => {}
+            // News of a child that is not the current one, or nothing to do.
+            Event::Listening(_) | Event::StartTimeout(_) | Event::StartHeld | Event::Shed => {}
         }
         out
     }
@@ -212,6 +251,7 @@ impl Machine {
         if matches!(self.phase, Phase::Crashed { .. }) {
             self.phase = Phase::Asleep;
         }
+        self.thaw(out);
         self.admit(out);
         self.rest(out);
     }
@@ -219,7 +259,7 @@ impl Machine {
     fn exited(&mut self, id: ChildId, now: Millis, out: &mut Vec<Action>) {
         let boot = match self.phase {
             Phase::Starting { child } if child == id => true,
-            Phase::Ready { child } if child == id => false,
+            Phase::Ready { child } | Phase::Frozen { child, .. } if child == id => false,
             Phase::Draining { child, .. } | Phase::Stopping { child } if child == id => {
                 self.phase = Phase::Asleep;
                 return self.rest(out);
@@ -241,23 +281,21 @@ impl Machine {
         if boot {
             self.refuse(Refusal::Crashed, out);
         }
-        if self.wanted || self.idle.is_none() {
+        if self.wanted || self.idle.stop.is_none() {
             out.push(Action::TickAt(until));
         }
     }
 
-    fn tick(&mut self, quiet_since: Option<Millis>, now: Millis, out: &mut Vec<Action>) {
+    fn tick(&mut self, quiet_since: Option<Millis>, outbound: bool, now: Millis, out: &mut Vec<Action>) {
         match self.phase {
             Phase::Draining { child, until } if now >= until => self.stop(child, out),
             Phase::Draining { until, .. } => out.push(Action::TickAt(until)),
-            Phase::Ready { child } if self.holds == 0 => {
-                if let (Some(idle), Some(since)) = (self.idle, quiet_since)
-                    && now - since >= idle
-                {
-                    self.stop(child, out);
+            Phase::Ready { child } | Phase::Frozen { child, .. } if self.holds == 0 => {
+                if let Some(since) = quiet_since {
+                    self.idled(child, since, outbound, now, out);
                 }
             }
-            Phase::Crashed { until, .. } if self.holds == 0 && (self.wanted || self.idle.is_none()) => {
+            Phase::Crashed { until, .. } if self.holds == 0 && (self.wanted || self.idle.stop.is_none()) => {
                 if now >= until {
                     self.phase = Phase::Asleep;
                     self.rest(out);
@@ -269,10 +307,62 @@ impl Machine {
         }
     }
 
+    /// Nothing was in flight since then.
+    fn idled(&mut self, child: ChildId, since: Millis, outbound: bool, now: Millis, out: &mut Vec<Action>) {
+        let over = |limit: Option<Millis>| limit.is_some_and(|limit| now - since >= limit);
+        if over(self.idle.stop) {
+            self.thaw(out);
+            return self.stop(child, out);
+        }
+        match self.phase {
+            Phase::Ready { .. } if over(self.idle.freeze) && now >= self.awake_until => {
+                if outbound {
+                    // Somebody out there expects an answer; nobody tells when that is over.
+                    self.awake_until = now + self.idle.freeze.unwrap_or_default();
+                } else {
+                    self.phase = Phase::Frozen { child, reclaimed: false };
+                    out.push(Action::Freeze(child));
+                }
+            }
+            Phase::Frozen { reclaimed: false, .. } if over(self.idle.reclaim) => {
+                self.phase = Phase::Frozen { child, reclaimed: true };
+                out.push(Action::Reclaim(child));
+            }
+            _ => {}
+        }
+    }
+
+    /// When a tick would change something, for a child that is quiet since then.
+    pub fn due(&self, since: Millis) -> Option<Millis> {
+        let after = |limit: Option<Millis>| limit.map(|limit| since.saturating_add(limit));
+        let next = match self.phase {
+            _ if self.holds > 0 => return None,
+            Phase::Ready { .. } => after(self.idle.freeze).map(|at| at.max(self.awake_until)),
+            Phase::Frozen { reclaimed: false, .. } => after(self.idle.reclaim),
+            Phase::Frozen { .. } => None,
+            _ => return None,
+        };
+        next.into_iter().chain(after(self.idle.stop)).min()
+    }
+
+    /// Whether stopping it gives memory back for good: see [`Event::Shed`].
+    pub fn may_shed(&self) -> bool {
+        let awake = matches!(self.phase, Phase::Ready { .. } | Phase::Frozen { .. });
+        // What is held is being changed by somebody, and what is always on would be back at once.
+        awake && self.holds == 0 && self.idle.stop.is_some()
+    }
+
+    fn thaw(&mut self, out: &mut Vec<Action>) {
+        if let Phase::Frozen { child, .. } = self.phase {
+            self.phase = Phase::Ready { child };
+            out.push(Action::Thaw(child));
+        }
+    }
+
     /// From asleep: starts what should run.
     fn rest(&mut self, out: &mut Vec<Action>) {
         let may = self.phase == Phase::Asleep && self.holds == 0 && !self.paused && !self.removed;
-        if may && (self.wanted || self.idle.is_none()) {
+        if may && (self.wanted || self.idle.stop.is_none()) {
             self.start(out);
         }
     }
@@ -280,6 +370,7 @@ impl Machine {
     fn start(&mut self, out: &mut Vec<Action>) {
         let child = self.next;
         self.next += 1;
+        self.awake_until = Millis::MIN;
         self.phase = Phase::Starting { child };
         out.push(Action::Start(child));
     }
@@ -303,6 +394,7 @@ impl Machine {
 
     /// Towards asleep, politely. The child's task reports `Quiet` at once if nothing is in flight.
     fn quit(&mut self, now: Millis, out: &mut Vec<Action>) {
+        self.thaw(out);
         match self.phase {
             Phase::Starting { child } => self.stop(child, out),
             Phase::Ready { child } => {
@@ -311,7 +403,7 @@ impl Machine {
                 out.push(Action::TickAt(until));
             }
             Phase::Crashed { .. } => self.phase = Phase::Asleep,
-            Phase::Asleep | Phase::Draining { .. } | Phase::Stopping { .. } => {}
+            Phase::Asleep | Phase::Frozen { .. } | Phase::Draining { .. } | Phase::Stopping { .. } => {}
         }
     }
 }

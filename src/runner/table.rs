@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
 use super::app::{App, Common};
 use super::egress::Egress;
 use super::launch::Base;
@@ -13,17 +16,18 @@ use super::sandbox::tier::{Confinement, Tier};
 use super::sandbox::{disk, probe};
 use super::spares::Spares;
 use super::zygote::Zygote;
-use super::{AppKey, LaunchSpec, Options, sweep};
+use super::{AppKey, LaunchSpec, Options, pressure, sweep};
 use crate::base::{Clock, Error, Kind, Result, ResultExt as _, Tasks};
 
 pub struct Table {
     common: Arc<Common>,
+    /// Immutable and swapped whole, under the lock of `known`: requests look in here without any.
+    apps: ArcSwap<HashMap<AppKey, Arc<App>>>,
     known: Mutex<Known>,
 }
 
 #[derive(Default)]
 struct Known {
-    apps: HashMap<AppKey, Arc<App>>,
     /// Trials: not in the table, but to be stopped with the rest.
     outside: Vec<Weak<App>>,
     /// One writer per log folder, whoever writes there; of apps in the table.
@@ -55,8 +59,10 @@ impl Table {
             weaker,
             counter,
             registry: Default::default(),
+            swaps: pressure::swap().0 > 0,
+            reclaims: Semaphore::new(1),
         };
-        Ok(Self { common: Arc::new(common), known: Mutex::default() })
+        Ok(Self { common: Arc::new(common), apps: ArcSwap::default(), known: Mutex::default() })
     }
 
     /// For people: how strong the walls are here.
@@ -77,24 +83,41 @@ impl Table {
     }
 
     pub fn get(&self, key: &AppKey) -> Option<Arc<App>> {
-        self.lock().apps.get(key).cloned()
+        self.apps.load().get(key).cloned()
     }
 
     pub fn take(&self, key: &AppKey) -> Option<Arc<App>> {
         let mut known = self.lock();
-        let app = known.apps.remove(key)?;
+        let app = self.get(key)?;
+        let mut apps = HashMap::clone(&self.apps.load());
+        apps.remove(key);
+        self.apps.store(Arc::new(apps));
         known.logs.remove(app.logs().dir());
         Some(app)
     }
 
     /// Makes it known, asleep.
     pub fn insert(&self, spec: LaunchSpec) -> Arc<App> {
+        self.insert_all(vec![spec]).swap_remove(0)
+    }
+
+    /// Makes them known with one swap, in the same order.
+    pub fn insert_all(&self, specs: Vec<LaunchSpec>) -> Vec<Arc<App>> {
         let mut known = self.lock();
-        let key = spec.key.clone();
-        let logs = known.logs.entry(spec.logs.clone()).or_insert_with(|| self.logs(&spec)).clone();
-        let app = App::new(self.common.clone(), spec, logs);
-        known.apps.insert(key, app.clone());
-        app
+        let mut apps = HashMap::clone(&self.apps.load());
+        apps.reserve(specs.len());
+        let made: Vec<Arc<App>> = specs
+            .into_iter()
+            .map(|spec| {
+                let key = spec.key.clone();
+                let logs = known.logs.entry(spec.logs.clone()).or_insert_with(|| self.logs(&spec)).clone();
+                let app = App::new(self.common.clone(), spec, logs);
+                apps.insert(key, app.clone());
+                app
+            })
+            .collect();
+        self.apps.store(Arc::new(apps));
+        made
     }
 
     /// One that requests cannot reach.
@@ -116,7 +139,7 @@ impl Table {
 
     pub fn all(&self) -> Vec<Arc<App>> {
         let known = self.lock();
-        known.apps.values().cloned().chain(known.outside.iter().filter_map(Weak::upgrade)).collect()
+        self.apps.load().values().cloned().chain(known.outside.iter().filter_map(Weak::upgrade)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -242,6 +242,11 @@ impl Line {
         Ok(sender)
     }
 
+    /// Closes the connections that wait for the next request.
+    pub(super) fn forget(&self) {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// A connection that is free now; dead ones are dropped on the way.
     fn pooled(&self) -> Option<SendRequest<Body>> {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);

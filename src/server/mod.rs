@@ -20,6 +20,7 @@ use crate::git::{self, Repos};
 use crate::http::host::Domains;
 use crate::proxy::{self, Proxy, Routes};
 use crate::runner::egress::Reach;
+use crate::runner::idle::Rest;
 use crate::runner::sandbox::tier::Confinement;
 use crate::runner::{self, Limits, Runner};
 use crate::store::Store;
@@ -61,6 +62,7 @@ impl Server {
     pub async fn build(config: Config) -> Result<Self> {
         let dir = DataDir::open(&config.data)?;
         let lock = lock::Lock::take(&dir)?;
+        let crashed = dir.begin()?;
         dir.clear_tmp()?;
         let (clock, tasks) = (Clock::System, Tasks::new());
         let store = Store::open(&dir)?;
@@ -114,11 +116,12 @@ impl Server {
                 apps_host: apps_host.clone(),
                 terms: terms(&config),
                 idle: Duration::from_secs(config.idle_seconds),
+                rest: rest(&config),
                 build_hosts: config.build_hosts.clone(),
                 uid_base: root.then_some(config.uid_base),
             },
         });
-        apps.boot().await?;
+        apps.boot(crashed).await?;
 
         let proxy = Proxy::new(routes, runner.clone(), clock, tasks.clone(), proxy_options(&config, &editor_url));
         let editor = editor::router(editor::Ctx {
@@ -176,6 +179,7 @@ impl Server {
             .internal("while writing the address")?;
         self.tasks
             .spawn("sweep", sweep(self.apps.clone(), self.accounts.clone(), self.runner.clone(), self.tasks.clone()));
+        self.runner.watch_memory(self.runner.memory());
         let deadline = Duration::from_secs(self.config.drain_seconds);
         let stop = async {
             stop.await;
@@ -186,6 +190,8 @@ impl Server {
         self.runner.stop_all().await;
         if !self.tasks.drain(deadline).await {
             tracing::warn!("some work was still running at the deadline");
+        } else if let Err(error) = self.dir.end() {
+            tracing::warn!(?error, "the next start takes this end for a crash");
         }
         let _ = std::fs::remove_file(address_file);
         Ok(())
@@ -253,6 +259,11 @@ fn terms(config: &Config) -> Terms {
     };
     let net = if config.default_net == "public" { Reach::Public } else { Reach::None };
     Terms { net, limits, most }
+}
+
+fn rest(config: &Config) -> Rest {
+    let after = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
+    Rest { freeze: after(config.freeze_seconds), reclaim: after(config.reclaim_seconds) }
 }
 
 fn runner_options(config: &Config, dir: &DataDir, bun: PathBuf) -> Result<runner::Options> {

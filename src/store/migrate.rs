@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/0001_accounts.sql"),
     include_str!("sql/0002_projects.sql"),
     include_str!("sql/0003_approvals.sql"),
+    include_str!("sql/0004_indexes.sql"),
 ];
 
 /// How many copies stay in `backups/`.

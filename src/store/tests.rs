@@ -95,3 +95,20 @@ fn many_threads_of_two_handles_write_all() {
     assert_eq!(count(&stores[0]), 120);
     assert!(stores[0].0.readers.lock().unwrap().len() <= IDLE_READERS);
 }
+
+#[test]
+fn looking_up_one_app_reads_no_others() {
+    let (_temp, store) = fixture();
+    for (table, column) in [
+        ("apps", "project_id"),
+        ("hosts", "app_id"),
+        ("deploys", "version_id"),
+        ("members", "user_id"),
+        ("approvals", "project_id"),
+        ("env_sets", "app_id"),
+    ] {
+        let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {column} = 1");
+        let plan: String = store.read(|db| db.query_row(&sql, [], |row| row.get("detail")).sql()).unwrap();
+        assert!(plan.starts_with("SEARCH") && plan.contains("INDEX"), "{sql}: {plan}");
+    }
+}

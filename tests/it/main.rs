@@ -18,5 +18,6 @@ mod data;
 mod disk;
 mod doors;
 mod git;
+mod idle;
 mod serve;
 mod upstream;

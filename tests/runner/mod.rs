@@ -1,5 +1,6 @@
 mod change;
 mod hostile;
+mod idle;
 mod life;
 mod output;
 mod quota;

@@ -73,6 +73,7 @@ impl World {
             uid_offset: OFFSET.fetch_add(1, Ordering::Relaxed),
             disk_offset: OFFSET.fetch_add(1, Ordering::Relaxed),
             idle: Some(patient(60)),
+            rest: Default::default(),
             net: Default::default(),
         }
     }

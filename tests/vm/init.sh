@@ -16,6 +16,11 @@ ip link set eth0 up
 ip address add 10.0.2.15/24 dev eth0
 ip route add default via 10.0.2.2
 hostname vm
+# Somewhere for the memory of frozen groups to go.
+dd if=/dev/zero of=/swap bs=1M count=192 2>/dev/null
+chmod 600 /swap
+mkswap /swap >/dev/null && swapon /swap
+echo "vm: swap $(sed 1d /proc/swaps)"
 
 slice=/sys/fs/cgroup/system.slice
 mkdir $slice

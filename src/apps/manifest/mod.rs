@@ -4,6 +4,8 @@ pub mod schema;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+
 use super::ask::{Ask, Terms};
 use super::limit::LIMITS;
 use crate::base::Result;
@@ -17,11 +19,35 @@ const MAX_HOSTS: usize = 200;
 /// Seconds.
 const IDLE: std::ops::RangeInclusive<u64> = 1..=86_400;
 
-const KEYS: [&str; 8] = ["$schema", "entry", "build", "health", "idle_seconds", "always_on", "permissions", "limits"];
+const KEYS: [&str; 11] = [
+    "$schema",
+    "entry",
+    "build",
+    "health",
+    "idle_seconds",
+    "freeze_seconds",
+    "reclaim_seconds",
+    "background",
+    "always_on",
+    "permissions",
+    "limits",
+];
 const PERMISSIONS: [&str; 2] = ["net", "udp"];
 const NET: &str = "\"none\", \"public\", or a list of hosts such as [\"api.example.com\", \"*.example.com:8443\", \"203.0.113.7:5432\"]";
 const PUBLIC: &str = "a public host: private, loopback and link-local addresses are never reached";
 const UDP: &str = "a list of hosts with a port, such as [\"ntp.example.com:123\"]";
+
+/// What may happen to the app before it is put to sleep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rest {
+    /// Seconds without requests after which it stands still; the server's setting when not given.
+    pub freeze_seconds: Option<u64>,
+    /// Seconds without requests after which the memory of one that stands still goes to swap.
+    pub reclaim_seconds: Option<u64>,
+    /// It works without being asked, and so never stands still while it is awake.
+    pub background: bool,
+}
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
@@ -33,6 +59,7 @@ pub struct Manifest {
     pub health: Option<String>,
     /// Seconds without requests after which the app sleeps.
     pub idle_seconds: Option<u64>,
+    pub rest: Rest,
     /// Never put to sleep.
     pub always_on: bool,
     /// Permissions and limits.
@@ -46,7 +73,7 @@ impl Manifest {
             return Err(wrong(&format!("which has {} bytes, is larger than {} KiB", bytes.len(), MAX >> 10)));
         }
         let (source, object) = Source::read(bytes)?;
-        let [schema, entry, build, health, idle, always_on, permissions, limits] =
+        let [schema, entry, build, health, idle, freeze, reclaim, background, always_on, permissions, limits] =
             source.keys(&object, "steady.json", KEYS)?;
         if let Some(schema) = schema {
             schema.text("a text: the address of the schema")?;
@@ -55,12 +82,22 @@ impl Manifest {
             entry: entry.as_ref().map(path).transpose()?,
             build: build.as_ref().map(script).transpose()?,
             health: health.as_ref().map(url_path).transpose()?,
-            idle_seconds: idle.as_ref().map(|given| given.number(*IDLE.start(), *IDLE.end())).transpose()?,
+            idle_seconds: idle.as_ref().map(seconds).transpose()?,
+            rest: Rest {
+                freeze_seconds: freeze.as_ref().map(seconds).transpose()?,
+                reclaim_seconds: reclaim.as_ref().map(seconds).transpose()?,
+                background: background.as_ref().map_or(Ok(false), Given::flag)?,
+            },
             always_on: always_on.as_ref().map_or(Ok(false), Given::flag)?,
             ask: Ask::default(),
         };
-        if let (true, Some(idle)) = (manifest.always_on, idle) {
+        let times = [idle.as_ref(), freeze.as_ref(), reclaim.as_ref()];
+        if let (true, Some(idle)) = (manifest.always_on, times.into_iter().flatten().next()) {
             return Err(idle.because(idle.value(), "an app that is always on never idles", "left out, or always_on"));
+        }
+        if let (true, Some(time)) = (manifest.rest.background, times[1..].iter().flatten().next()) {
+            let why = "an app that works in the background never stands still";
+            return Err(time.because(time.value(), why, "left out, or background"));
         }
         if let Some(permissions) = permissions {
             let [net, udp] = source.keys(permissions.object("an object")?, "permissions", PERMISSIONS)?;
@@ -83,6 +120,10 @@ fn path(given: &Given<'_, '_>) -> Result<String> {
     let text = given.text(must)?;
     crate::base::fs::confine(text).map_err(|e| given.because(given.value(), &e.public, must))?;
     Ok(text.to_owned())
+}
+
+fn seconds(given: &Given<'_, '_>) -> Result<u64> {
+    given.number(*IDLE.start(), *IDLE.end())
 }
 
 fn script(given: &Given<'_, '_>) -> Result<String> {

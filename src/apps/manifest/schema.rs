@@ -49,8 +49,20 @@ pub fn schema(terms: &Terms, id: &str) -> Value {
                 "description": "Seconds without requests after which the app sleeps.",
                 "type": "integer", "minimum": IDLE.start(), "maximum": IDLE.end(),
             },
+            "freeze_seconds": {
+                "description": "Seconds without requests after which the app stands still. The next request lets it go on at once.",
+                "type": "integer", "minimum": IDLE.start(), "maximum": IDLE.end(),
+            },
+            "reclaim_seconds": {
+                "description": "Seconds without requests after which the memory of an app that stands still goes to swap, where there is any.",
+                "type": "integer", "minimum": IDLE.start(), "maximum": IDLE.end(),
+            },
+            "background": {
+                "description": "The app works without being asked (timers, queues): it never stands still, and still sleeps after idle_seconds. Excludes freeze_seconds and reclaim_seconds.",
+                "type": "boolean", "default": false,
+            },
             "always_on": {
-                "description": "Never sleep. Excludes idle_seconds.", "type": "boolean", "default": false,
+                "description": "Never stand still, never sleep. Excludes the three times.", "type": "boolean", "default": false,
             },
             "permissions": object("What the app may reach. More than is approved stops a deploy until an owner says yes.", json!({
                 "net": {
@@ -65,7 +77,13 @@ pub fn schema(terms: &Terms, id: &str) -> Value {
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["$id"] = json!(id);
     schema["title"] = json!("steady.json");
-    schema["not"] =
-        json!({ "required": ["idle_seconds", "always_on"], "properties": { "always_on": { "const": true } } });
+    let excludes = |flag: &str, time: &str| json!({ "not": { "required": [time, flag], "properties": { flag: { "const": true } } } });
+    schema["allOf"] = json!([
+        excludes("always_on", "idle_seconds"),
+        excludes("always_on", "freeze_seconds"),
+        excludes("always_on", "reclaim_seconds"),
+        excludes("background", "freeze_seconds"),
+        excludes("background", "reclaim_seconds"),
+    ]);
     schema
 }

@@ -43,6 +43,11 @@ fn what_is_wrong_is_named_with_its_place_and_what_would_be_right() {
         ("{\"idle_seconds\": 1e3}", "line 1, column 18", "is 1e3", "a whole number"),
         ("{\"idle_seconds\": \"5\"}", "line 1, column 18", "is \"5\"", "a whole number"),
         ("{\"idle_seconds\": 5, \"always_on\": true}", "line 1, column 18", "always on", "left out"),
+        ("{\"freeze_seconds\": 0}", "line 1, column 20", "`freeze_seconds` is 0", "from 1 to 86400"),
+        ("{\"reclaim_seconds\": 90000}", "line 1, column 21", "`reclaim_seconds` is 90000", "from 1 to 86400"),
+        ("{\"background\": \"yes\"}", "line 1, column 16", "`background` is \"yes\"", "true or false"),
+        ("{\"freeze_seconds\": 5, \"always_on\": true}", "line 1, column 20", "always on", "left out"),
+        ("{\"background\": true, \"reclaim_seconds\": 9}", "line 1, column 41", "in the background", "left out"),
         ("{\"always_on\": 1}", "line 1, column 15", "`always_on` is 1", "true or false"),
         ("{\"always_on\": null}", "line 1, column 15", "is null", "true or false"),
         ("{\"permissions\": []}", "line 1, column 17", "`permissions` is a list", "an object"),
@@ -116,6 +121,10 @@ fn all_keys_are_read() {
     );
     assert_eq!(parse("{}").expect("empty is fine"), Manifest::default());
     assert!(parse(r#"{"always_on": true}"#).expect("right").always_on);
+    let rest = |text: &str| parse(text).expect("right").rest;
+    let times = Rest { freeze_seconds: Some(5), reclaim_seconds: Some(9), background: false };
+    assert_eq!(rest(r#"{"freeze_seconds": 5, "reclaim_seconds": 9}"#), times);
+    assert_eq!(rest(r#"{"background": true}"#), Rest { background: true, ..Rest::default() });
     for none in ["[]", "\"none\""] {
         let manifest = parse(&format!("{{\"permissions\": {{\"net\": {none}}}}}")).expect(none);
         assert_eq!(manifest.ask.net, Some(Reach::None), "{none}");
@@ -157,6 +166,9 @@ fn the_schema_and_the_parser_agree() {
         r#"{"$schema": "x", "entry": "a.ts", "build": "b", "health": "/up", "idle_seconds": 86400}"#,
         r#"{"always_on": true}"#,
         r#"{"always_on": false, "idle_seconds": 5}"#,
+        r#"{"freeze_seconds": 5, "reclaim_seconds": 86400, "background": false}"#,
+        r#"{"background": true, "idle_seconds": 5}"#,
+        r#"{"background": true, "always_on": true}"#,
         r#"{"permissions": {}, "limits": {}}"#,
         r#"{"permissions": {"net": "none"}}"#,
         r#"{"permissions": {"net": "public", "udp": []}}"#,
@@ -179,6 +191,12 @@ fn the_schema_and_the_parser_agree() {
         r#"{"idle_seconds": 1.5}"#,
         r#"{"always_on": 1}"#,
         r#"{"always_on": true, "idle_seconds": 5}"#,
+        r#"{"always_on": true, "freeze_seconds": 5}"#,
+        r#"{"always_on": true, "reclaim_seconds": 5}"#,
+        r#"{"background": true, "freeze_seconds": 5}"#,
+        r#"{"background": true, "reclaim_seconds": 5}"#,
+        r#"{"background": 1}"#,
+        r#"{"reclaim_seconds": 0}"#,
         r#"{"permissions": {"x": 1}}"#,
         r#"{"permissions": {"net": "all"}}"#,
         r#"{"permissions": {"net": ["https://a.example"]}}"#,

@@ -59,7 +59,7 @@ impl Group {
     }
 
     /// The group's folder for memory, which every group has; in v2 the folder for all.
-    fn dir(&self) -> &Path {
+    pub(super) fn dir(&self) -> &Path {
         let memory = self.dirs.iter().find(|(kind, _)| *kind == Kind::Memory);
         memory.map_or(Path::new("/nonexistent"), |(_, dir)| dir)
     }
@@ -109,6 +109,20 @@ impl Group {
         };
         let used: u64 = fs::read_to_string(self.dir().join(usage)).ok()?.trim().parse().ok()?;
         Some(used.saturating_sub(super::tree::field(&self.dir().join("memory.stat"), cache)))
+    }
+
+    /// Bytes that only swap could take: not those of files.
+    pub fn anonymous(&self) -> u64 {
+        super::tree::field(&self.dir().join("memory.stat"), if self.is_v2() { "anon" } else { "total_rss" })
+    }
+
+    /// Bytes in swap. `None` where the kernel does not count them.
+    pub fn swapped(&self) -> Option<u64> {
+        if self.is_v2() {
+            return fs::read_to_string(self.dir().join("memory.swap.current")).ok()?.trim().parse().ok();
+        }
+        let text = fs::read_to_string(self.dir().join("memory.stat")).ok()?;
+        text.contains("total_swap ").then(|| super::tree::number(&text, "total_swap"))
     }
 
     /// Processor time the whole group has used. `None` where nobody counts it.
@@ -178,16 +192,28 @@ impl Group {
     /// Takes back about so many bytes of memory, to swap or by dropping cached files; v1 takes all it can
     /// get. Blocks. Less than was asked for is no error. Errors: the kernel cannot (v2 before 5.19).
     pub fn reclaim(&self, bytes: u64) -> io::Result<()> {
-        let done = if self.is_v2() {
-            put(&self.dir().join("memory.reclaim"), &bytes.to_string())
-        } else {
-            put(&self.dir().join("memory.force_empty"), "0")
-        };
+        let done = if self.is_v2() { self.page_out(bytes) } else { put(&self.dir().join("memory.force_empty"), "0") };
         match done {
             // There was less to take.
             Err(e) if e.kind() == io::ErrorKind::WouldBlock || e.kind() == io::ErrorKind::ResourceBusy => Ok(()),
             other => other,
         }
+    }
+
+    /// An app does not swap by itself (see `limit`): the way is open for as long as this takes, and for as much
+    /// again as the app may hold in memory.
+    fn page_out(&self, bytes: u64) -> io::Result<()> {
+        let (reclaim, swap) = (self.dir().join("memory.reclaim"), self.dir().join("memory.swap.max"));
+        let most = fs::read_to_string(self.dir().join("memory.max")).unwrap_or_default();
+        let _ = put(&swap, most.trim());
+        // Files that others use too, such as Bun itself, may be charged here: where the kernel can be told so
+        // (6.10 and newer) they stay.
+        let done = match put(&reclaim, &format!("{bytes} swappiness=200")) {
+            Err(e) if e.kind() == io::ErrorKind::InvalidInput => put(&reclaim, &bytes.to_string()),
+            done => done,
+        };
+        let _ = put(&swap, "0");
+        done
     }
 
     /// Kills every process in it, frozen or not, and removes it. Blocks, at most about two seconds.

@@ -9,6 +9,8 @@ mod group;
 mod limit;
 mod oom;
 mod place;
+mod room;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -18,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub use end::sweep;
 pub use group::{Group, Pressure};
+pub use stall::Stall;
 pub use tree::Tree;
 
 use super::tier::Check;
@@ -71,6 +74,18 @@ impl Cgroups {
     /// The folders to sweep when the next server starts, wherever that one finds itself.
     pub fn folders(&self) -> Vec<PathBuf> {
         self.tree().map(Tree::folders).unwrap_or_default()
+    }
+
+    /// Limit and what is left of it, in bytes, of the group around all this with the least left; `None` where
+    /// no such group has a limit.
+    pub fn tightest(&self) -> Option<(u64, u64)> {
+        self.tree().and_then(room::tightest)
+    }
+
+    /// Where the kernel counts how long all groups of this instance wait for memory: v2 alone does.
+    pub fn pressure_file(&self) -> Option<PathBuf> {
+        let file = self.tree()?.base(tree::Kind::Memory)?.join("memory.pressure");
+        file.exists().then_some(file)
     }
 
     /// Removes this instance's folders, if nothing lives there.

@@ -205,6 +205,42 @@ fn a_frozen_group_stands_still_and_still_dies() {
     assert_eq!(group.join_files().iter().filter(|file| file.exists()).count(), 0);
 }
 
+/// On the machines of tests/vm there is swap; elsewhere there may be none.
+#[test]
+fn memory_of_a_frozen_group_goes_to_swap_where_there_is_some() {
+    let Some(world) = World::new() else { return };
+    let group = world.group(&Limits { memory_bytes: 64 << 20, ..Limits::default() });
+    let grow = "a=0123456789abcdef; n=0; while [ $n -lt 19 ]; do a=$a$a; n=$((n + 1)); done";
+    let mut child = start(&group, &format!("{grow}; sleep 1000; echo ${{#a}}"));
+    eventually("eight MiB", || group.anonymous() > 8 << 20 && procs(&group) > 1);
+    let can = world.says("cgroup freezer") && world.says("cgroup reclaim");
+    if can {
+        group.freeze().unwrap();
+        eventually("frozen", || group.is_frozen());
+    }
+    let (before, (swap, free)) = (group.anonymous(), crate::runner::pressure::swap());
+    for _ in 0..8 {
+        assert_eq!(group.reclaim(4 << 20).is_ok(), world.says("cgroup reclaim"));
+    }
+    if can && swap > 0 && free > 64 << 20 {
+        assert!(group.anonymous() < before / 2, "{before} bytes, then {}", group.anonymous());
+        assert!(group.swapped().is_none_or(|bytes| bytes > before / 4), "{:?} of {before}", group.swapped());
+        assert!(group.is_frozen(), "nobody woke it for that");
+    } else {
+        assert!(group.anonymous() > before / 2, "it has nowhere else to be");
+        assert!(group.swapped().is_none_or(|bytes| bytes == 0));
+    }
+    if world.tree().v2 {
+        let most = fs::read_to_string(group.dir().join("memory.swap.max")).unwrap_or_else(|_| "0".into());
+        assert_eq!(most.trim(), "0", "awake it does not swap by itself");
+    }
+    if can {
+        group.thaw().unwrap();
+    }
+    group.destroy();
+    child.wait().unwrap();
+}
+
 #[tokio::test]
 async fn want_of_memory_is_noticed() {
     let Some(world) = World::new() else { return };
