@@ -6,5 +6,6 @@ mod proxy {
     #[path = "../runner/support.rs"]
     #[allow(dead_code)]
     mod runner_world;
+    mod slow;
     mod support;
 }

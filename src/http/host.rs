@@ -216,6 +216,28 @@ mod tests {
             }
         }
 
+        /// Reading what was read changes nothing, and nothing of it can end a line, a path or a name.
+        #[test]
+        fn what_is_read_is_read_the_same_again(host in "([a-zA-Z0-9.:@\\[\\]%_/ -]|\\PC){0,40}(\\.example)?(:[0-9]{0,6})?") {
+            if let Site::Foreign(name) = classify(&host, &public()) {
+                prop_assert_eq!(classify(&name, &public()), Site::Foreign(name.clone()));
+                let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:[]".contains(&b);
+                prop_assert!(name.bytes().all(plain), "{name:?}");
+                let start = host.get(..name.len()).map(str::to_ascii_lowercase);
+                prop_assert!(name.starts_with('[') || start == Some(name));
+            }
+        }
+
+        /// A target and a header that differ name nobody, whichever is right.
+        #[test]
+        fn a_target_and_a_header_agree_or_name_nobody(target in "[a-z]{1,3}\\.localhost", header in "[a-zA-Z]{1,3}\\.localhost") {
+            let uri: Uri = format!("http://{target}/x").parse().unwrap();
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, header.parse().unwrap());
+            let named = requested(&uri, &headers);
+            prop_assert_eq!(named, header.eq_ignore_ascii_case(&target).then_some(target.as_str()));
+        }
+
         #[test]
         fn the_spelling_does_not_matter(label in "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", port in 0..=u16::MAX) {
             let expected = app(&label);

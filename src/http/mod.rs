@@ -4,6 +4,8 @@ pub mod id;
 pub mod idle;
 pub mod problem;
 pub mod serve;
+pub mod strict;
+pub mod taken;
 pub mod wire;
 
 pub use id::request_id;

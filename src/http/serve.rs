@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::taken::{self, Watched};
 use super::wire::Wire;
 use crate::base::Tasks;
 
@@ -74,6 +75,7 @@ where
         socket: Some(socket),
         back: Some(back),
         wire: Wire::default(),
+        silent: Some(Box::pin(tokio::time::sleep(limits.head_timeout))),
         is_raw: Arc::clone(&is_raw),
         poison: None,
         stalled: None,
@@ -83,14 +85,14 @@ where
         let answer = answer(request);
         let is_raw = Arc::clone(&is_raw);
         async move {
-            let response = answer.await;
+            let response = answer.await.map(taken::body);
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 is_raw.store(true, Ordering::Release);
             }
             Ok::<_, std::convert::Infallible>(response)
         }
     });
-    let mut builder = Builder::new(OnTasks(tasks.clone()));
+    let mut builder = Builder::new(OnTasks(tasks.clone(), limits.write_timeout));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -138,9 +140,9 @@ async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut socket: T) {
 /// A byte that is wrong anywhere in a head or in a chunk's frame, and an end, so that it is looked at.
 const POISON: &[u8] = b"\0\r\n\r\n";
 
-/// HTTP/2 runs each request as a task of its own.
+/// HTTP/2 runs each request as a task of its own, for which a client may take nothing for so long.
 #[derive(Clone)]
-struct OnTasks(Tasks);
+struct OnTasks(Tasks, Duration);
 
 impl<F> Executor<F> for OnTasks
 where
@@ -148,7 +150,7 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.0.spawn("http2", future);
+        self.0.spawn("http2", Watched::new(future, self.1));
     }
 }
 
@@ -157,6 +159,8 @@ struct Guard<T> {
     socket: Option<T>,
     back: Option<oneshot::Sender<T>>,
     wire: Wire,
+    /// Until the client has said which HTTP it speaks: nobody else watches the time before that.
+    silent: Option<Pin<Box<Sleep>>>,
     /// Upgraded: no longer HTTP.
     is_raw: Arc<AtomicBool>,
     /// What is read instead once something was refused.
@@ -201,7 +205,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        ready!(this.socket()?.poll_read(cx, buf))?;
+        if this.socket()?.poll_read(cx, buf)?.is_pending() {
+            let silent = this.silent.as_mut().is_some_and(|silent| silent.as_mut().poll(cx).is_ready());
+            return if silent { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending };
+        }
         if this.is_raw.load(Ordering::Acquire) {
             return Poll::Ready(Ok(()));
         }
@@ -210,6 +217,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
             buf.set_filled(before + wrong);
             buf.put_slice(&POISON[..1]);
             this.poison = Some(&POISON[1..]);
+        }
+        if this.wire.has_begun() {
+            this.silent = None;
         }
         Poll::Ready(Ok(()))
     }

@@ -17,10 +17,19 @@ const GOOD: &[(&str, State)] = &[
     ("POST / HTTP/1.1\r\nHost: a\r\ntransfer-encoding: Chunked\r\n\r\n", State::ChunkSize),
     ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nA;x=y\r\n01234567", State::Chunk(2)),
     ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\nX: y\r\n\r\nGET", State::Between),
+    ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;a;b=c;d=\"\\\";é\"\r\n", State::Chunk(1)),
     ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\n", State::Other),
 ];
 
 const BAD: &[(&str, &str)] = &[
+    ("a fragment in the target", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("a high byte in the target", "GET /ä HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("a space at the end", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n"),
+    ("two versions", "GET / HTTP/1.1 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("no version", "GET /\r\nHost: a\r\n\r\n"),
+    ("another version", "GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
+    ("the preface, late", "GET / HTTP/1.1\r\nHost: a\r\n\r\nPRI * HTTP/2.0\r\n\r\n"),
     ("bare LF after the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n"),
     ("bare LF after a header", "GET / HTTP/1.1\r\nHost: a\n\r\n"),
     ("bare LF at the end", "GET / HTTP/1.1\r\nHost: a\r\n\n"),
@@ -58,6 +67,26 @@ const BAD: &[(&str, &str)] = &[
     ("chunk longer than said", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n"),
     ("chunk end bare LF", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\n"),
     ("trailer bare LF", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\r\n"),
+    ("trailer without colon", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX\r\n\r\n"),
+    ("trailer CL", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 5\r\n\r\n"),
+    (
+        "trailer TE",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ),
+    ("trailer Host", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nhOST: b\r\n\r\n"),
+    (
+        "escape in a chunk extension",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;\u{1b}\r\na\r\n",
+    ),
+    (
+        "open quote in a chunk extension",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;a=\"\r\nb\r\n",
+    ),
+    ("chunk extension without name", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;\r\nb\r\n"),
+    (
+        "junk behind a chunk extension",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;a=\"b\"c\r\nb\r\n",
+    ),
     ("trailer fold", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n z\r\n\r\n"),
 ];
 

@@ -52,6 +52,7 @@ fn host_only(parent: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn cookies_for_all_apps_are_dropped() {
@@ -92,5 +93,67 @@ mod tests {
         assert_eq!(drop_shared(&mut headers, "LocalHost.:8080"), 1);
         let left: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
         assert_eq!(left, ["a=1", "c=3"]);
+    }
+
+    /// What a browser makes of a `Domain` (RFC 6265 section 5.2.3), written from that text.
+    fn browser_domain(cookie: &str) -> Option<String> {
+        let mut domain = None;
+        for attribute in cookie.split(';').skip(1) {
+            let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+            let value = value.trim_matches([' ', '\t']);
+            if name.trim_matches([' ', '\t']).eq_ignore_ascii_case("domain") && !value.is_empty() {
+                domain = Some(value.strip_prefix('.').unwrap_or(value).to_ascii_lowercase());
+            }
+        }
+        domain.filter(|domain| !domain.is_empty())
+    }
+
+    /// Whether a browser at `host` would send a cookie of this domain there (section 5.1.3).
+    fn matches(host: &str, domain: &str) -> bool {
+        host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
+    }
+
+    fn cookie() -> impl Strategy<Value = String> {
+        let domain = prop_oneof![
+            Just("apps.example".to_owned()),
+            Just(".apps.example".to_owned()),
+            Just("EXAMPLE".to_owned()),
+            Just("a.apps.example".to_owned()),
+            Just("example.".to_owned()),
+            "[a-z.]{0,14}",
+        ];
+        let attribute = prop_oneof![
+            4 => (proptest::sample::select(&["Domain", "domain", " DOMAIN ", "\tDomain"][..]), "[ \t]{0,2}", domain)
+                .prop_map(|(name, space, domain)| format!("{name}={space}{domain}{space}")),
+            2 => proptest::sample::select(&["Path=/", "Secure", " HttpOnly", "Domain", "domain=", "x=Domain=y"][..])
+                .prop_map(str::to_owned),
+        ];
+        ("[a-z]{0,3}=?[a-z=]{0,4}", proptest::collection::vec(attribute, 0..4))
+            .prop_map(|(pair, attributes)| [vec![pair], attributes].concat().join(";"))
+    }
+
+    proptest! {
+        /// No cookie that stays reaches the apps domain, a neighbour or the editor; and what a browser keeps to this
+        /// app alone stays, in order.
+        #[test]
+        fn no_cookie_reaches_the_neighbours(cookies in proptest::collection::vec(cookie(), 0..6)) {
+            let mut headers = HeaderMap::new();
+            for cookie in &cookies {
+                headers.append(SET_COOKIE, HeaderValue::from_str(cookie).unwrap());
+            }
+            let dropped = drop_shared(&mut headers, "apps.example:8080");
+            let kept: Vec<_> = headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect();
+            prop_assert_eq!(kept.len() + dropped, cookies.len());
+            for cookie in &kept {
+                let domain = browser_domain(cookie);
+                for other in ["apps.example", "b.apps.example", "edit.example", "example"] {
+                    prop_assert!(domain.as_deref().is_none_or(|domain| !matches(other, domain)), "{cookie:?} reaches {other}");
+                }
+            }
+            let harmless: Vec<_> = cookies.iter().filter(|one| !one.to_ascii_lowercase().contains("domain")).collect();
+            let still: Vec<_> = kept.iter().filter(|one| !one.to_ascii_lowercase().contains("domain")).collect();
+            prop_assert_eq!(harmless.len(), still.len());
+            prop_assert!(harmless.iter().zip(still).all(|(before, after)| before.as_str() == *after));
+        }
     }
 }

@@ -44,6 +44,10 @@ pub fn to_app(parts: &mut request::Parts, visitor: &Visitor, has_body: bool) -> 
     let target = match parts.uri.path_and_query() {
         _ if parts.method == Method::CONNECT => None,
         Some(path) if path.as_str().starts_with('/') => Some(Uri::from(path.clone())),
+        // `http://host?query`, as only HTTP/1 may write it: the path is empty, which means the slash.
+        Some(path) if path.as_str().starts_with('?') && parts.uri.authority().is_some() => {
+            format!("/{}", path.as_str()).parse().ok().filter(|_| parts.version < Version::HTTP_2)
+        }
         Some(path) if path.as_str() == "*" && parts.method == Method::OPTIONS => Some(Uri::from_static("*")),
         _ => None,
     };
@@ -81,17 +85,17 @@ pub fn to_app(parts: &mut request::Parts, visitor: &Visitor, has_body: bool) -> 
 
 /// Rewrites a response's head for the client. `parent` is what stands after the app's label in its host.
 /// Returns how many cookies were removed because they were meant for other apps too.
-/// Errors: `App` when the head is larger than [`MAX_RESPONSE_HEAD`].
+/// Errors: `App` when the head is larger than [`MAX_RESPONSE_HEAD`], or not clear about where the body ends.
 pub fn to_client(parts: &mut response::Parts, visitor: &Visitor, parent: Option<&str>) -> Result<usize> {
     let size: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if size > MAX_RESPONSE_HEAD {
         return Err(Error::app("the app's response headers are too large")
             .hint(format!("They may have {} KiB together.", MAX_RESPONSE_HEAD >> 10)));
     }
-    let upgrade = parts.headers.get(UPGRADE).cloned();
-    if parts.headers.contains_key(TRANSFER_ENCODING) {
-        parts.headers.remove(CONTENT_LENGTH); // the transfer coding decided where the body ended
+    if !one_length(parts) {
+        return Err(Error::app("the app's response says its length in two ways"));
     }
+    let upgrade = parts.headers.get(UPGRADE).cloned();
     strip_hops(&mut parts.headers);
     // Alt-Svc would lead visitors past Steady; the request id is ours.
     remove_where(&mut parts.headers, |name| *name == ALT_SVC || name.as_str().starts_with("steady-"));
@@ -105,6 +109,19 @@ pub fn to_client(parts: &mut response::Parts, visitor: &Visitor, parent: Option<
     let Some(parent) = parent else { return Ok(0) };
     keep_cookies_of_others(&mut parts.headers);
     Ok(cookie::drop_shared(&mut parts.headers, parent))
+}
+
+/// Whether there is one way to read where the body ends: `chunked` or a length, not both and nothing else. Anything
+/// else is how responses are split (RFC 9112 section 6.1).
+fn one_length(parts: &response::Parts) -> bool {
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    match codings.next() {
+        None => true,
+        Some(coding) => {
+            let only = codings.next().is_none() && !parts.headers.contains_key(CONTENT_LENGTH);
+            only && coding.as_bytes().eq_ignore_ascii_case(b"chunked") && parts.version == Version::HTTP_11
+        }
+    }
 }
 
 /// `Clear-Site-Data: "cookies"` clears those of the whole registrable domain: other apps' and the editor's.

@@ -276,16 +276,19 @@ async fn watch_over(
                     return Ending { success: false, text: format!("could not start: {why}") };
                 }
             }
-            () = arrival.next(), if !ready && arrivals < MAX_ARRIVALS => {
+            () = arrival.next(), if !ready => {
                 arrivals += 1;
                 poll = Instant::now();
+                if arrivals == MAX_ARRIVALS {
+                    arrival = Arrival::default();
+                }
             }
             () = sleep_until(poll), if entered && !ready => {
                 let since = clock.elapsed();
                 poll = Instant::now() + if since < Duration::from_millis(200) { POLL_FAST } else { POLL_SLOW };
                 polls += 1;
                 if child.line.listens(polls.is_multiple_of(PORT_EVERY)).await {
-                    ready = true;
+                    (ready, arrival) = (true, Arrival::default());
                     let us = u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
                     child.boot_us.store(us, Ordering::Relaxed);
                     logs.remark(&child.version, &format!("ready in {} ms", us / 1000));

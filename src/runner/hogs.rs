@@ -1,5 +1,5 @@
 //! Who never rests goes after all others. An app that has used most of its share of the processors gives way at once
-//! to any that has just woken, and to the proxy; what nobody else wants is still its own.
+//! to any that has just woken; what nobody else wants is still its own.
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -28,21 +28,31 @@ const LOOKS: u32 = 8;
 struct Habit {
     is_hog: bool,
     rested: u32,
+    /// Seconds of a processor that it took before it went last, above its part. It stays last until they are made up
+    /// for: else many that take turns would be all that ever runs.
+    owes: f64,
 }
 
 impl Habit {
-    /// `busy`: of its share, since the last look.
-    fn next(self, busy: f64) -> Self {
-        let rested = if busy < RESTED { self.rested + 1 } else { 0 };
-        let is_hog = busy >= HOG || (self.is_hog && rested < LOOKS);
-        Self { is_hog, rested }
+    /// `used`: seconds of processors since the last look; `due`: its share of them.
+    fn next(self, used: f64, due: f64) -> Self {
+        // What a hog gets, nobody else wanted.
+        let taken = if self.is_hog { 0.0 } else { used };
+        let owes = (self.owes + taken - HOG * due).max(0.0);
+        let rested = if used < RESTED * due { self.rested + 1 } else { 0 };
+        let is_hog = used >= HOG * due || owes > 0.0 || (self.is_hog && rested < LOOKS);
+        Self { is_hog, rested, owes }
+    }
+
+    /// `busy`: processors, since the last look.
+    fn is_at_work(self, busy: f64) -> bool {
+        busy > SOME || self.owes > 0.0
     }
 }
 
 /// The processors that each app may keep busy, one at most: as many as there are for those at work.
-fn share(processors: f64, busy: &[f64]) -> f64 {
-    let working = busy.iter().filter(|busy| **busy > SOME).count().max(1);
-    (processors / working as f64).min(1.0)
+fn share(processors: f64, working: usize) -> f64 {
+    (processors / working.max(1) as f64).min(1.0)
 }
 
 /// What was seen of a child the last time.
@@ -63,13 +73,14 @@ pub async fn watch(table: Weak<Table>, stop: CancellationToken) {
             () = tokio::time::sleep(LOOK) => {}
         }
         let Some(table) = table.upgrade() else { return };
-        look(&table.all(), &mut seen, processors);
+        // It reads a file of the kernel's for every app that is awake.
+        crate::base::task::blocking(|| look(&table.all(), &mut seen, processors));
     }
 }
 
 fn look(apps: &[Arc<App>], seen: &mut HashMap<usize, Seen>, processors: f64) {
     seen.retain(|_, seen| seen.child.strong_count() > 0);
-    let (mut looked, mut all) = (Vec::new(), Vec::new());
+    let mut looked = Vec::new();
     for child in apps.iter().filter_map(|app| app.child()) {
         let Some(used) = child.group().and_then(Group::processor_time) else { continue };
         let now = Clock::stopwatch();
@@ -77,17 +88,19 @@ fn look(apps: &[Arc<App>], seen: &mut HashMap<usize, Seen>, processors: f64) {
         let seen = seen.entry(Arc::as_ptr(&child) as usize).or_insert_with(new);
         let time = now.duration_since(seen.at).as_secs_f64();
         if time > 0.0 {
-            all.push(used.saturating_sub(seen.used).as_secs_f64() / time);
+            let taken = used.saturating_sub(seen.used).as_secs_f64();
             (seen.used, seen.at) = (used, now);
-            looked.push(child);
+            looked.push((child, seen.habit, taken, time));
         }
     }
-    let share = share(processors, &all);
-    for (child, busy) in looked.iter().zip(all) {
-        let (Some(group), Some(seen)) = (child.group(), seen.get_mut(&(Arc::as_ptr(child) as usize))) else { continue };
-        let habit = seen.habit.next(busy / share);
-        set(group, seen.habit, habit);
-        seen.habit = habit;
+    let working = looked.iter().filter(|(_, habit, taken, time)| habit.is_at_work(taken / time)).count();
+    let share = share(processors, working);
+    for (child, before, taken, time) in looked {
+        let (Some(group), Some(seen)) = (child.group(), seen.get_mut(&(Arc::as_ptr(&child) as usize))) else {
+            continue;
+        };
+        seen.habit = before.next(taken, share * time);
+        set(group, before, seen.habit);
     }
 }
 
@@ -106,7 +119,7 @@ mod tests {
     use super::*;
 
     fn after(looks: &[f64]) -> bool {
-        looks.iter().fold(Habit::default(), |habit, busy| habit.next(*busy)).is_hog
+        looks.iter().fold(Habit::default(), |habit, busy| habit.next(*busy, 1.0)).is_hog
     }
 
     #[test]
@@ -120,15 +133,38 @@ mod tests {
 
     #[test]
     fn those_that_are_no_hogs_leave_a_part_of_the_machine_however_they_agree() {
-        assert_eq!(share(2.0, &[]), 1.0);
-        assert_eq!(share(2.0, &[2.0, 0.005]), 1.0);
+        assert_eq!(share(2.0, 0), 1.0);
+        assert_eq!([2.0, 0.005].iter().filter(|busy| Habit::default().is_at_work(**busy)).count(), 1);
         for apps in 1..200 {
             for load in [0.02, 0.1, 0.24, 0.3, 0.59, 0.9] {
-                let busy = vec![load; apps];
-                let share = share(2.0, &busy);
-                let polite = busy.iter().filter(|busy| !Habit::default().next(**busy / share).is_hog);
-                assert!(polite.sum::<f64>() <= 2.0 * HOG + 0.001, "{apps} apps of {load}");
+                let share = share(2.0, apps);
+                let polite = (0..apps).filter(|_| !Habit::default().next(load, share).is_hog).count();
+                assert!(load * polite as f64 <= 2.0 * HOG + 0.001, "{apps} apps of {load}");
             }
+        }
+    }
+
+    /// Two of many take a processor each for one look, and rest while others do.
+    #[test]
+    fn those_that_take_turns_leave_it_too() {
+        const LOOKED: u32 = 40_000;
+        let look = LOOK.as_secs_f64();
+        for apps in [2, 18, 60, 400] {
+            let mut habits = vec![Habit::default(); apps];
+            let mut first = 0.0;
+            for n in 0..LOOKED {
+                let bursts: Vec<usize> = (0..apps).filter(|at| !habits[*at].is_hog).take(2).collect();
+                if n >= LOOKED / 2 {
+                    first += bursts.len() as f64 * look;
+                }
+                let busy = |at: &usize| f64::from(u8::from(bursts.contains(at)));
+                // And the one that they are to starve.
+                let working = 1 + (0..apps).filter(|at| habits[*at].is_at_work(busy(at))).count();
+                let due = share(2.0, working) * look;
+                habits = (0..apps).map(|at| habits[at].next(busy(&at) * look, due)).collect();
+            }
+            let part = first / (2.0 * look * f64::from(LOOKED / 2));
+            assert!(part < HOG + 0.01, "{apps} apps: {part}");
         }
     }
 }

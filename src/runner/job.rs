@@ -13,7 +13,7 @@ use super::process::{Ending, Scratch};
 use super::pump::Lines;
 use super::redact::Redactor;
 use super::wire::Wire;
-use super::{AppKey, JobReport, JobSpec, doors};
+use super::{AppKey, JobReport, JobSpec, Limits, doors};
 use crate::base::{Error, Progress, Result, ResultExt as _};
 
 /// Lines of a report.
@@ -32,6 +32,12 @@ pub async fn run(common: &Arc<Common>, spec: JobSpec, progress: &Progress) -> Re
     let home = Scratch(common.options.scratch.join(format!("j{n}")));
     crate::base::fs::make_dir(&home.0, 0o700).internal("while making a job's folder")?;
     let world = common.spares.take(&spec.limits).await.internal("while making room for a job")?;
+    // Its weight counts among those that keep to their share; who does not weighs nothing, and a build is no better.
+    if spec.limits.cpu_weight < Limits::default().cpu_weight
+        && let Some(Err(error)) = world.group().map(|group| group.go_last(true))
+    {
+        tracing::debug!(%error, "a job cannot be sent behind the apps");
+    }
     let jail = common.base.job(&common.options, &spec, &home.0, world.group());
     let (mut process, out, err) = world.enter(&jail).await.internal("while starting a job")?;
     let lines = Arc::new(Mutex::new(Tail { progress: progress.clone(), kept: VecDeque::new(), count: 0 }));

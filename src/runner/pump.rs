@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::Semaphore;
 
 use super::logs::{Logs, MAX_LINE, Stream};
 use super::redact::Redactor;
@@ -12,9 +13,17 @@ const LINES_PER_SECOND: u64 = 2_000;
 const BYTES_PER_SECOND: u64 = 2 << 20;
 /// Read per second before the child is made to wait: a flood costs the flooder.
 const READ_PER_SECOND: u64 = 32 << 20;
-/// Bytes read at once: most programs write little, and hundreds of them are awake.
-const SMALL: usize = 2 << 10;
-const LARGE: usize = 32 << 10;
+/// Bytes read at once, at first and when a program writes more: most write little, and hundreds are awake.
+const FIRST_BUFFER: usize = 2 << 10;
+const LARGE_BUFFER: usize = 32 << 10;
+/// Small pieces taken per second as they come. Each costs the server a turn on another thread, so of what comes after
+/// them more is gathered first.
+const PIECES_PER_SECOND: u64 = 100;
+const SMALL: u64 = 8 << 10;
+const GATHER: Duration = Duration::from_millis(5);
+
+/// All pumps together: a slow disk must not hold all the threads that may block.
+static WRITERS: Semaphore = Semaphore::const_new(16);
 
 /// Turns bytes into clean lines.
 pub struct Lines {
@@ -102,7 +111,7 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
     let mut pipe = pipe;
     let mut lines = Lines::new(redactor);
     let mut budget = Budget::default();
-    let mut buffer = vec![0u8; SMALL];
+    let mut buffer = vec![0u8; FIRST_BUFFER];
     let mut advised = false;
     loop {
         let read = if budget.dropped == 0 {
@@ -135,8 +144,8 @@ pub async fn run(pipe: impl AsyncRead + Unpin, logs: Logs, stream: Stream, versi
             advised = true;
             add(&logs, Stream::Steady, &version, vec![READ_ONLY.to_owned()]).await;
         }
-        if read == SMALL {
-            buffer.resize(LARGE, 0);
+        if read == FIRST_BUFFER {
+            buffer.resize(LARGE_BUFFER, 0);
         }
         match budget.read(read as u64, now) {
             Some(wait) => tokio::time::sleep(wait).await,
@@ -156,6 +165,8 @@ async fn add(logs: &Logs, stream: Stream, version: &str, lines: Vec<String>) {
         return;
     }
     let (logs, version) = (logs.clone(), version.to_owned());
+    // Never closed.
+    let _turn = WRITERS.acquire().await;
     // Ends early only with the server itself.
     let _ = tokio::task::spawn_blocking(move || logs.add(stream, &version, lines)).await;
 }
@@ -182,6 +193,7 @@ struct Budget {
     lines: u64,
     bytes: u64,
     read: u64,
+    pieces: u64,
     dropped: u64,
 }
 
@@ -218,10 +230,15 @@ impl Budget {
         }
     }
 
+    /// How long to wait before more is read.
     fn read(&mut self, bytes: u64, now: Millis) -> Option<Duration> {
         self.read += bytes;
+        self.pieces += 1;
         let rest = 1000 - now.rem_euclid(1000);
-        (self.read > READ_PER_SECOND).then(|| Duration::from_millis(u64::try_from(rest).unwrap_or(0).min(1000)))
+        if self.read > READ_PER_SECOND {
+            return Some(Duration::from_millis(u64::try_from(rest).unwrap_or(0).min(1000)));
+        }
+        (bytes < SMALL && self.pieces > PIECES_PER_SECOND).then_some(GATHER)
     }
 }
 
@@ -294,6 +311,18 @@ mod tests {
         let endless = pumped(vec![b'x'; 16 << 20]).await;
         assert!((120..140).contains(&endless.len()), "{} parts of 16 KiB", endless.len());
         assert!(endless.last().expect("a line").text.contains("lines dropped"));
+    }
+
+    #[test]
+    fn many_small_pieces_are_gathered_and_large_ones_are_not_held_up() {
+        let mut budget = Budget::default();
+        let waits: Vec<_> = (0..150).map(|_| budget.read(20, 0)).collect();
+        assert_eq!(waits.iter().position(Option::is_some), Some(100));
+        assert!(waits[100..].iter().all(|wait| *wait == Some(GATHER)));
+        assert_eq!(budget.read(32 << 10, 0), None);
+        budget.renew(1000);
+        assert_eq!(budget.read(20, 1000), None, "a new second");
+        assert_eq!(budget.read(READ_PER_SECOND, 1400), Some(Duration::from_millis(600)));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::Limits;
 use super::process::World;
 use super::sandbox::cgroup::Cgroups;
@@ -13,6 +15,9 @@ use crate::base::Tasks;
 
 /// Whoever has just taken one needs the processor more.
 const REST: Duration = Duration::from_millis(500);
+
+/// How long the one that is being made is waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Cheap to clone. Each world serves one process, once.
 #[derive(Clone)]
@@ -25,6 +30,8 @@ struct Inner {
     most: usize,
     names: AtomicU64,
     held: Mutex<Held>,
+    /// Held while one is made ahead.
+    making: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -37,21 +44,30 @@ struct Held {
     closed: bool,
 }
 
+impl Held {
+    fn wants(&self, most: usize) -> bool {
+        !self.closed && self.ready.len() < most
+    }
+}
+
 impl Spares {
     /// Keeps `most` ready from now on. Inside the runtime.
     pub fn new(zygote: Zygote, tasks: Tasks, cgroups: Cgroups, most: usize) -> Self {
-        let this =
-            Self(Arc::new(Inner { zygote, tasks, cgroups, most, names: AtomicU64::new(0), held: Mutex::default() }));
+        let (names, held, making) = (AtomicU64::new(0), Mutex::default(), tokio::sync::Mutex::default());
+        let this = Self(Arc::new(Inner { zygote, tasks, cgroups, most, names, held, making }));
         this.fill();
         this
     }
 
     /// A world with these limits: one that is ready, else a new one.
-    /// Errors: it cannot be limited or made; nothing is left.
+    /// Errors: it cannot be limited or made, or all are closed; nothing is left.
     pub async fn take(&self, limits: &Limits) -> io::Result<World> {
         loop {
             let ready = {
                 let mut held = self.lock();
+                if held.closed {
+                    return Err(io::Error::other("nothing starts any more: the server is shutting down"));
+                }
                 held.usual = *limits;
                 held.ready.pop()
             };
@@ -65,7 +81,7 @@ impl Spares {
         }
     }
 
-    /// Ends those that are left; none is made any more.
+    /// Ends those that are left, also the one that is being made; none is made any more.
     pub async fn close(&self) {
         let left = {
             let mut held = self.lock();
@@ -75,13 +91,15 @@ impl Spares {
         for (world, _) in left {
             world.discard().await;
         }
+        // A zygote that does not answer must not hold up the end.
+        let _ = tokio::time::timeout(PATIENCE, self.0.making.lock()).await;
     }
 
     /// One after another, in a task of its own, until there are enough.
     fn fill(&self) {
         {
             let mut held = self.lock();
-            if held.filling || held.closed || held.ready.len() >= self.0.most {
+            if held.filling || !held.wants(self.0.most) {
                 return;
             }
             held.filling = true;
@@ -89,37 +107,46 @@ impl Spares {
         let (this, stop) = (self.clone(), self.0.tasks.stopping());
         self.0.tasks.spawn("spares", async move {
             tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(REST) => this.fill_up().await,
+                () = stop.cancelled() => this.lock().filling = false,
+                () = tokio::time::sleep(REST) => while this.add_one(&stop).await {},
             }
-            this.lock().filling = false;
         });
     }
 
-    async fn fill_up(&self) {
-        loop {
-            let usual = self.lock().usual;
-            let world = match self.0.make(&usual).await {
-                Ok(world) => world,
+    /// Whether there may be more to add.
+    async fn add_one(&self, stop: &CancellationToken) -> bool {
+        let _making = self.0.making.lock().await;
+        let usual = {
+            let mut held = self.lock();
+            if stop.is_cancelled() || !held.wants(self.0.most) {
+                // In the same breath: whoever takes one from here on has it filled again.
+                held.filling = false;
+                return false;
+            }
+            held.usual
+        };
+        let world = match self.0.make(&usual).await {
+            Ok(world) => world,
+            Err(error) => {
                 // Whoever needs one next is told why there is none.
-                Err(error) => return tracing::debug!(%error, "no world could be made ahead"),
-            };
-            let refused = {
-                let mut held = self.lock();
-                if held.closed {
-                    Some(world)
-                } else {
-                    held.ready.push((world, usual));
-                    None
-                }
-            };
-            if let Some(world) = refused {
-                return world.discard().await;
+                tracing::debug!(%error, "no world could be made ahead");
+                self.lock().filling = false;
+                return false;
             }
-            if self.lock().ready.len() >= self.0.most {
-                return;
+        };
+        let closed = {
+            let mut held = self.lock();
+            if held.closed {
+                Some(world)
+            } else {
+                held.ready.push((world, usual));
+                None
             }
+        };
+        if let Some(world) = closed {
+            world.discard().await;
         }
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {

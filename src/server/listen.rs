@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 use super::crowd::{Counted, Crowd};
 use crate::base::{Error, Kind, Tasks};
 use crate::http::host::{self, Domains, Site};
-use crate::http::{idle, problem, request_id, serve};
+use crate::http::{idle, problem, request_id, serve, strict};
 use crate::proxy::Proxy;
 
 /// How long a request to Steady itself may be silent in the middle of its body.
@@ -36,6 +36,9 @@ impl Sites {
     }
 
     async fn answer(self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        if !strict::is_plain(request.version(), request.uri(), request.headers()) {
+            return refuse(&request, &Error::bad_input("the request is malformed"));
+        }
         let site = host::requested(request.uri(), request.headers())
             .map_or(Site::Bad, |host| host::classify(host, &self.domains));
         match site {

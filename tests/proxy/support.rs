@@ -21,12 +21,17 @@ pub struct World {
 pub const MAX_BODY: u64 = 60 << 20;
 
 pub async fn world() -> World {
+    world_with(Duration::from_secs(30), serve::Limits::default()).await
+}
+
+/// `patience`: how long an app may take for its head, and be silent in a body.
+pub async fn world_with(patience: Duration, limits: serve::Limits) -> World {
     let base = base::World::with(|options| options.uid_base = 730_000);
     let routes = Routes::default();
     let options = Options {
         max_body: MAX_BODY,
-        head_timeout: Duration::from_secs(30),
-        idle_timeout: Duration::from_secs(30),
+        head_timeout: patience,
+        idle_timeout: patience,
         scheme: "http".into(),
         editor_url: "http://localhost:8080".into(),
     };
@@ -47,7 +52,7 @@ pub async fn world() -> World {
                         proxy.handle(&label, peer.ip(), request).await
                     }
                 };
-                serve::serve(socket, serve::Limits::default(), inner.stopping(), &inner, answer).await;
+                serve::serve(socket, limits, inner.stopping(), &inner, answer).await;
             });
         }
     });

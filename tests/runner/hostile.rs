@@ -259,3 +259,69 @@ async fn the_zygote_dies_and_apps_wake_again() {
     assert_eq!(world.get(&app, "/").await, (200, "here".to_owned()), "{:#?}", world.log(&app));
     world.down().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_while_worlds_are_made_leaves_no_group() {
+    // So many that it is at it when it stops.
+    let world = World::with(|options| options.spares = 200);
+    let instance = format!("steady-{}", world.options.instance);
+    if groups(&instance).is_empty() {
+        world.down().await;
+        return eprintln!("skipped: this machine gives no cgroups");
+    }
+    let made = || {
+        let inside = groups(&instance).into_iter().filter_map(|group| std::fs::read_dir(group).ok());
+        inside.flatten().flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("child-"))
+    };
+    eventually("a world is made ahead", made).await;
+    world.runner.stop_all().await;
+    assert_eq!(groups(&instance), Vec::<std::path::PathBuf>::new(), "groups left");
+    world.down().await;
+}
+
+/// The folders of this name among all groups that can be seen.
+fn groups(name: &str) -> Vec<std::path::PathBuf> {
+    let (mut found, mut waiting) = (Vec::new(), vec![std::path::PathBuf::from("/sys/fs/cgroup")]);
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy() == name {
+                found.push(entry.path());
+            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_goes_after_all_apps() {
+    let world = World::new();
+    if no_root(&world) {
+        return;
+    }
+    let code = "const fs = require('node:fs'); const at = ['/sys/fs/cgroup/cpu.idle', '/sys/fs/cgroup/cpu/cpu.idle'].find((path) => fs.existsSync(path));
+        console.log(at ? fs.readFileSync(at, 'utf8').trim() : 'none')";
+    let work = world.dir.path().join("work");
+    std::fs::create_dir(&work).expect("folder");
+    let job = |cpu_weight| JobSpec {
+        command: ["bun", "-e", code].map(str::to_owned).to_vec(),
+        cwd: work.clone(),
+        writable: vec![work.clone()],
+        readable: vec![],
+        env: vec![],
+        limits: Limits { cpu_weight, ..Limits::default() },
+        uid_offset: 902,
+        timeout: patient(30),
+        hosts: vec![],
+    };
+    for (weight, last) in [(25, "1"), (100, "0")] {
+        let report = world.runner.job(job(weight), &Progress::silent()).await.expect("runs");
+        if report.tail == ["none"] {
+            eprintln!("skipped: this kernel sends nobody last");
+        } else {
+            assert_eq!(report.tail, [last], "{report:?}");
+        }
+    }
+    world.down().await;
+}

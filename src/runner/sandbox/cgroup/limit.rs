@@ -37,9 +37,14 @@ pub(super) fn apply(group: &Cgroup, disk: Option<Disk>, limits: &Limits) -> io::
 
 fn limit_memory(memory: &MemController, v2: bool, bytes: u64) -> io::Result<()> {
     if !v2 {
-        memory.set_limit(signed(bytes)).map_err(os)?;
         // No swap: the limit of both together is the same. Kernels may be built without it.
-        let _ = memory.set_memswap_limit(signed(bytes));
+        let together = || memory.set_memswap_limit(signed(bytes));
+        // It is never below that of memory alone: a group that gets more than it had needs it raised first.
+        memory
+            .set_limit(signed(bytes))
+            .or_else(|_| together().and_then(|()| memory.set_limit(signed(bytes))))
+            .map_err(os)?;
+        let _ = together();
         return Ok(());
     }
     // Just below the end the kernel slows the group down and takes back what it can, before it kills.
@@ -60,8 +65,9 @@ fn limit_cpu(cpu: &CpuController, v2: bool, limits: &Limits) -> io::Result<()> {
     // The kernel takes no less than a millisecond.
     let quota = i64::from((PERIOD / 100).saturating_mul(limits.cpu_percent.max(1)));
     match cpu.set_cfs_quota_and_period(Some(quota), Some(u64::from(PERIOD))).map_err(os) {
-        // v1 refuses more than an outer group has: then that one's limit is the lower, and holds.
-        Err(e) if !v2 && e.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        // v1 refuses more than an outer group has: then that one's limit is the lower and holds, once this group
+        // has none of its own from earlier.
+        Err(e) if !v2 && e.kind() == io::ErrorKind::InvalidInput => cpu.set_cfs_quota(-1).map_err(os),
         other => other,
     }
 }

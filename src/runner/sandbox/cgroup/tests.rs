@@ -111,6 +111,44 @@ fn limits_are_what_was_asked_for() {
     group.destroy();
 }
 
+/// As a world that was made ahead for one app and taken for another.
+#[test]
+fn a_group_made_with_other_limits_gets_those_it_is_taken_for() {
+    let Some(world) = World::new() else { return };
+    let small = Limits { memory_bytes: 64 << 20, pids: 33, cpu_percent: 50, ..Limits::default() };
+    let large = Limits { memory_bytes: 1 << 30, pids: 300, cpu_percent: 200, ..Limits::default() };
+    let fresh = [&small, &large].map(|limits| {
+        let group = world.group(limits);
+        let made = limits_of(&world);
+        group.destroy();
+        made
+    });
+    let group = world.group(&small);
+    for (limits, wanted) in [(&large, &fresh[1]), (&small, &fresh[0]), (&large, &fresh[1])] {
+        group.limit(limits).expect("new limits");
+        assert_eq!(limits_of(&world), *wanted);
+    }
+    // An outer group of v1 that has less: the child's quota is refused, and an earlier one must not stay.
+    if let (false, Some(outer)) = (world.tree().v2, world.tree().base(Kind::Cpu)) {
+        group.limit(&small).expect("less");
+        // Groups that were removed count for another moment.
+        eventually("an outer limit", || super::tree::put(&outer.join("cpu.cfs_quota_us"), "100000").is_ok());
+        group.limit(&large).expect("as much as there is");
+        assert_eq!(world.read(Kind::Cpu, "", "cpu.cfs_quota_us").unwrap(), "-1");
+    }
+    group.destroy();
+}
+
+fn limits_of(world: &World) -> Vec<Option<String>> {
+    let files = [
+        (Kind::Memory, "memory.max", "memory.limit_in_bytes"),
+        (Kind::Memory, "memory.high", "memory.soft_limit_in_bytes"),
+        (Kind::Pids, "pids.max", "pids.max"),
+        (Kind::Cpu, "cpu.max", "cpu.cfs_quota_us"),
+    ];
+    files.map(|(kind, v2, v1)| world.read(kind, v2, v1)).to_vec()
+}
+
 #[test]
 fn checks_follow_what_is_there() {
     let Some(world) = World::new() else { return };

@@ -205,8 +205,11 @@ fn the_filters_say_what_the_policy_says() {
                 // And of a 32 bit process.
                 assert_eq!(verdict(&filters, 0x4000_0003, number as u32, [0; 6]), Err(-1));
             }
-            for number in (0..1024).filter(|number| !named.contains(number)) {
+            // Also where no piece begins or ends, and what is negative to a caller.
+            let far = [0x0fff_ffff, 0x3fff_ffff, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, u32::MAX - 1, u32::MAX];
+            for number in (0..1024).chain(far).filter(|number| !named.contains(number)) {
                 assert_eq!(verdict(&filters, audit, number, [0; 6]), Err(libc::ENOSYS), "call {number}");
+                assert_eq!(verdict(&filters, 0x4000_0003, number, [0; 6]), Err(-1), "call {number} of 32 bits");
             }
         }
     }
