@@ -129,6 +129,8 @@ pub struct Machine {
     failures: u32,
     ready_since: Millis,
     next: ChildId,
+    /// It took too long and is being killed: that it listens after all is no news.
+    late: Option<ChildId>,
 }
 
 impl Machine {
@@ -145,6 +147,7 @@ impl Machine {
             failures: 0,
             ready_since: 0,
             next: 1,
+            late: None,
         }
     }
 
@@ -160,13 +163,16 @@ impl Machine {
         let mut out = Vec::new();
         match event {
             Event::Wanted => self.wanted(now, &mut out),
-            Event::Listening(id) if self.phase == (Phase::Starting { child: id }) => {
+            Event::Listening(id) if self.phase == (Phase::Starting { child: id }) && self.late != Some(id) => {
                 self.phase = Phase::Ready { child: id };
                 self.ready_since = now;
                 self.admit(&mut out);
             }
             Event::Exited(id) => self.exited(id, now, &mut out),
-            Event::StartTimeout(id) if self.phase == (Phase::Starting { child: id }) => out.push(Action::Kill(id)),
+            Event::StartTimeout(id) if self.phase == (Phase::Starting { child: id }) => {
+                self.late = Some(id);
+                out.push(Action::Kill(id));
+            }
             Event::Quiet(id) => {
                 if matches!(self.phase, Phase::Draining { child, .. } if child == id) {
                     self.stop(id, &mut out);

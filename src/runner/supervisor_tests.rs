@@ -326,3 +326,12 @@ fn memory_pressure_spares_what_is_always_on_held_or_not_there() {
     machine.step(Event::Wanted, 20);
     assert_eq!(machine.step(Event::Exited(1), 30), [Action::Start(2)], "who asks gets it back");
 }
+
+#[test]
+fn a_child_that_listens_while_it_is_killed_for_being_late_takes_no_request() {
+    let mut machine = Machine::new(SLEEPY, 5_000);
+    machine.step(Event::Wanted, 0);
+    assert_eq!(machine.step(Event::StartTimeout(1), 30_000), [Action::Kill(1)]);
+    assert_eq!(machine.step(Event::Listening(1), 30_000), []);
+    assert_eq!(machine.step(Event::Exited(1), 30_001)[0], Action::Refuse(Refusal::Crashed));
+}
