@@ -3,6 +3,7 @@ mod auth;
 mod body;
 mod control;
 mod deploys;
+mod doors;
 mod env;
 mod export;
 pub mod git;
@@ -60,6 +61,7 @@ fn v1() -> Router<Ctx> {
         .merge(logs::routes())
         .merge(env::routes())
         .merge(members::routes())
+        .merge(doors::routes())
         .merge(export::routes())
         .fallback(async || body::Problem(Error::not_found("there is no such address in this API")))
         .method_not_allowed_fallback(async || body::Problem(Error::bad_input("this address does not take that method")))

@@ -110,6 +110,14 @@ pub struct EnvView {
     pub names: Vec<String>,
 }
 
+/// Takes an app down with this text for its visitors.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maintenance {
+    #[serde(default)]
+    pub text: String,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeMember {

@@ -67,7 +67,8 @@ impl Apps {
         let app = apps::of_project(db, row.id)?;
         let project = Project::of(row, &app);
         let live = live_of(db, &app)?;
-        let routes = self.routes_of(&project, &app, live.as_ref(), apps::old_hosts(db, app.id)?);
+        let door = self.door_of(db, &app, live.as_ref())?;
+        let routes = self.routes_of(&project, &app, live.as_ref(), apps::old_hosts(db, app.id)?, door);
         let spec = match live {
             None => None,
             Some((deploy, version, plan)) => {

@@ -9,6 +9,7 @@ use super::pipeline::Live;
 use super::plan::{Plan, Run};
 use super::{Apps, Project};
 use crate::base::{Error, Result, ResultExt as _, Secret};
+use crate::proxy::door::Door;
 use crate::proxy::{Route, Target};
 use crate::runner::idle::Rest;
 use crate::runner::{AppKey, Entry, LaunchSpec};
@@ -208,6 +209,7 @@ impl Apps {
         app: &AppRow,
         live: Option<&Live>,
         old: Vec<String>,
+        door: Option<Box<Door>>,
     ) -> Vec<(String, Option<Route>)> {
         let key = AppKey::app(app.id);
         let (target, version) = match live {
@@ -218,10 +220,15 @@ impl Apps {
             }
         };
         let label = app.host.to_string();
-        let route =
-            |target| Route { target, project: project.path.to_string(), draft: false, version: version.clone() };
-        let mut changes = vec![(label.clone(), Some(route(target)))];
-        changes.extend(old.into_iter().map(|old| (old, Some(route(Target::Moved { to: label.clone() })))));
+        let route = |target, door| Route {
+            target,
+            project: project.path.to_string(),
+            draft: false,
+            version: version.clone(),
+            door,
+        };
+        let mut changes = vec![(label.clone(), Some(route(target, door)))];
+        changes.extend(old.into_iter().map(|old| (old, Some(route(Target::Moved { to: label.clone() }, None)))));
         changes
     }
 
@@ -233,6 +240,7 @@ impl Apps {
             project: project.path.to_string(),
             draft: true,
             version: "draft".into(),
+            door: None,
         };
         self.routes().update([(draft.label.clone(), Some(route))]);
     }

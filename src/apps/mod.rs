@@ -5,6 +5,7 @@ mod boot;
 mod create;
 mod delete;
 mod deploy;
+pub mod door;
 mod draft;
 mod env;
 mod export;
@@ -129,6 +130,8 @@ pub(crate) struct Inner {
     deploying: Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>,
     sizes: status::Sizes,
     exports: export::Exports,
+    /// Held from reading what is live of an app until its routes say so: whoever read earlier must not come later.
+    routing: Mutex<()>,
     packages: packages::store::Store,
 }
 
@@ -141,6 +144,7 @@ impl Apps {
             deploying: Mutex::default(),
             sizes: Default::default(),
             exports: Default::default(),
+            routing: Mutex::default(),
         }))
     }
 

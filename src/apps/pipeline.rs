@@ -1,5 +1,7 @@
 //! The pipeline of one deploy: prepare the version, check it on a copy of the data, switch. Every stage timed
 //! and told; a failure at any of them leaves the old version serving.
+use std::sync::PoisonError;
+
 use super::ask::Ask;
 use super::deploy::Intent;
 use super::draft::COPY;
@@ -15,7 +17,7 @@ use crate::git::Oid;
 use crate::runner::{AppKey, BootFailure, LaunchSpec};
 use crate::store::apps::AppRow;
 use crate::store::deploys::{DeployRow, NewDeploy, VersionRow};
-use crate::store::{Db, approvals, apps, deploys};
+use crate::store::{Db, approvals, apps, deploys, projects};
 
 /// What is live of an app: its deploy, version and plan.
 pub(super) type Live = (DeployRow, VersionRow, Plan);
@@ -217,11 +219,18 @@ impl Apps {
 
     /// Leads the app's labels to what is live now.
     pub(super) fn route_live(&self, project: &Project) -> Result<()> {
-        let app = self.store().read(|db| apps::by_id(db, project.app))?;
-        let live = self.live(project.app)?;
-        let old = self.store().read(|db| apps::old_hosts(db, app.id))?;
-        self.routes().update(self.routes_of(project, &app, live.as_ref(), old));
-        Ok(())
+        let _one_at_a_time = self.0.routing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store().read(|db| {
+            // Deleted meanwhile: nothing may bring its routes back.
+            if projects::by_id(db, project.id)?.deleted.is_some() {
+                return Ok(());
+            }
+            let app = apps::by_id(db, project.app)?;
+            let live = live_of(db, &app)?;
+            let (old, door) = (apps::old_hosts(db, app.id)?, self.door_of(db, &app, live.as_ref())?);
+            self.routes().update(self.routes_of(project, &app, live.as_ref(), old, door));
+            Ok(())
+        })
     }
 
     fn drop_old_versions(&self, app: i64) {

@@ -23,6 +23,41 @@ pub struct Plan {
     /// Permissions and limits, as the committed steady.json asks for them.
     #[serde(default)]
     pub ask: Ask,
+    #[serde(default, skip_serializing_if = "PageNames::is_empty")]
+    pub pages: PageNames,
+}
+
+/// Where the version has pages of its own for what Steady answers in its place. Relative to its code.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PageNames {
+    pub error: Option<String>,
+    pub missing: Option<String>,
+    pub maintenance: Option<String>,
+}
+
+impl PageNames {
+    /// At the top, or among the files that are served.
+    fn find(files: &Files<'_>, run: &Run) -> Self {
+        let served = match run {
+            Run::Static { root } => root,
+            Run::Process(_) => "public",
+        };
+        let page = |name: &str| {
+            let below = if served.is_empty() { name.to_owned() } else { format!("{served}/{name}") };
+            [name.to_owned(), below].into_iter().find(|path| (files.exists)(path))
+        };
+        let missing = if matches!(run, Run::Static { .. }) { page("404.html") } else { None };
+        Self { error: page("500.html"), missing, maintenance: page("maintenance.html") }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &String> {
+        [&self.error, &self.missing, &self.maintenance].into_iter().flatten()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +148,7 @@ pub fn plan(files: &Files<'_>) -> Result<Plan> {
     let run = find_run(files, &package, &manifest)?;
     Ok(Plan {
         public: matches!(run, Run::Process(_)) && (files.exists)("public/"),
+        pages: PageNames::find(files, &run),
         run,
         health: manifest.health.unwrap_or_else(|| "/".into()),
         idle_seconds: manifest.idle_seconds,

@@ -11,6 +11,7 @@ use super::record::Recorder;
 use crate::base::fs::{TempDir, open_beneath, remove_tree, rename_durable, tree_size};
 use crate::base::{Error, Kind, Result, ResultExt as _};
 use crate::git::{CheckoutLimits, Oid};
+use crate::proxy::door::page::{self, Page};
 
 const CHECKOUT: CheckoutLimits = CheckoutLimits { files: 50_000, bytes: 1 << 30 };
 
@@ -74,6 +75,11 @@ impl Apps {
             self.build(app, dir.path(), script, record.progress()).await?;
         }
         let plan = Plan { ask: needs.ask, ..plan::plan(&look(dir.path())?.files(terms))? };
+        for page in plan.pages.all().filter(|page| Page::read(dir.path(), page).is_none()) {
+            record
+                .progress()
+                .line(format!("{page} is not used: it is not UTF-8, or larger than {} KiB", page::MAX >> 10));
+        }
         let path = dir.path().to_owned();
         let bytes = tokio::task::spawn_blocking(move || {
             open_to_reading(&path)?;

@@ -67,6 +67,13 @@ pub struct AppStatus {
     pub public_code: bool,
 }
 
+/// What stands before an app.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DoorView {
+    /// What visitors are told while it is down; `None` = it is up.
+    pub maintenance: Option<String>,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeployView {
     pub number: i64,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{env, members, token};
+use super::{env, maintenance, members, token};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -184,6 +184,9 @@ pub enum Command {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Take an app down for maintenance, and bring it back
+    #[command(subcommand)]
+    Maintenance(maintenance::Verb),
     /// Show and change who may use a project
     #[command(subcommand)]
     Members(members::Verb),

@@ -12,6 +12,7 @@ mod fail;
 mod folder;
 mod jail;
 mod local;
+mod maintenance;
 mod members;
 mod out;
 mod project;
@@ -96,6 +97,7 @@ fn run(cli: &Cli) -> Done {
         Command::Delete { app, yes } => project::delete(app, *yes, global),
         Command::Recover { project } => project::recover(project.as_deref(), global),
         Command::Export { app, output } => app::export(app, output.as_deref(), global),
+        Command::Maintenance(verb) => maintenance::run(verb, global),
         Command::Members(verb) => members::run(verb, global),
         Command::Credential { action } => account::credential(action, global),
     }

@@ -2,6 +2,7 @@
 mod account;
 mod actions;
 mod assets;
+mod doors;
 mod edit;
 mod files;
 mod home;
@@ -80,6 +81,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/{user}/{project}/settings/rename", post(settings::rename))
         .route("/{user}/{project}/settings/code", post(settings::public_code))
         .route("/{user}/{project}/settings/members", post(settings::members))
+        .route("/{user}/{project}/settings/maintenance", post(doors::maintenance))
         .route("/{user}/{project}/settings/delete", post(settings::delete))
         .route("/{user}/{project}/restart", post(actions::restart))
         .route("/{user}/{project}/pause", post(actions::pause))

@@ -12,7 +12,7 @@ use super::visit::{At, Shell, Visit, done, html_as, moved};
 use super::{Ctx, show};
 use crate::accounts::{Action, Role};
 use crate::apps::Project;
-use crate::apps::view::{EnvName, Member, PermissionsView};
+use crate::apps::view::{DoorView, EnvName, Member, PermissionsView};
 use crate::base::{AppName, Error, ProjectName, Result, Secret, UserName};
 
 #[derive(Template)]
@@ -23,6 +23,7 @@ pub struct Settings {
     pub env: Vec<EnvName>,
     pub members: Vec<Member>,
     pub permissions: PermissionsView,
+    pub door: DoorView,
     pub host: String,
     pub apps_host: String,
     pub error: Option<(String, Option<String>)>,
@@ -80,6 +81,7 @@ fn show_page(ctx: &Ctx, visit: &Visit, project: &Project, error: Option<&Error>)
         env: ctx.apps.env_names(project)?,
         members: ctx.apps.members(project)?,
         permissions: ctx.apps.permissions(project)?,
+        door: ctx.apps.door(project)?,
         host: project.host.to_string(),
         apps_host: ctx.apps.options().apps_host.clone(),
         error: error.map(told),
@@ -88,7 +90,7 @@ fn show_page(ctx: &Ctx, visit: &Visit, project: &Project, error: Option<&Error>)
 }
 
 /// Back to the settings: with a sentence when it went well, with the error when not.
-fn after(ctx: &Ctx, visit: &Visit, project: &Project, result: Result<&str>) -> Result<Response, Failed> {
+pub fn after(ctx: &Ctx, visit: &Visit, project: &Project, result: Result<&str>) -> Result<Response, Failed> {
     match result {
         Ok(code) => Ok(done(&format!("/{}/settings", project.path), code)),
         Err(e) => show_page(ctx, visit, project, Some(&e)),

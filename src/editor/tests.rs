@@ -348,6 +348,7 @@ fn pages_of_a_project() {
     check("logs", &LogPage { shell: shell(), head: head("logs"), lines: lines(), n: 500 });
     check("requests", &Requests { shell: shell(), head: head("requests"), requests: requests(), n: 200 });
     let settings = Settings {
+        door: DoorView { maintenance: Some("<b>Back</b> at nine.".into()) },
         shell: shell(),
         head: head("settings"),
         env: vec![EnvName { name: "STRIPE_KEY".into(), set: now() - 9_000_000 }],

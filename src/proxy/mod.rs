@@ -1,6 +1,7 @@
 //! The data plane: a table and a runner, nothing else. No SQL and no users on this path.
 pub mod body;
 pub mod cookie;
+pub mod door;
 pub mod files;
 pub mod forward;
 pub mod head;
@@ -24,6 +25,7 @@ use crate::base::{Clock, Error, Millis, Tasks};
 use crate::http::{host, request_id};
 use crate::runner::{Admission, AppKey, Runner};
 use body::Outbound;
+use door::Page;
 use forward::{Failure, Forwarded, Limits};
 use head::Visitor;
 use journal::Journal;
@@ -95,6 +97,11 @@ impl Proxy {
             return crate::http::problem::page(&error, asker.request_id, asker.accept);
         }
         let Some(route) = self.0.routes.get(label) else { return trouble::unknown(&asker).response };
+        if let Some(door) = route.closed()
+            && let Some(answer) = self.stop(door, visit, &route, &request)
+        {
+            return answer;
+        }
         match &route.target {
             Target::Moved { to } => self.moved(to, visit, &request),
             Target::Empty => trouble::empty(&asker, &route).response,
@@ -154,12 +161,17 @@ impl Proxy {
             return response;
         }
         let journal = self.journal(visit, route, key, &request);
+        let asker = self.asker(visit);
+        let own = route.door.as_ref().and_then(|door| door.pages.missing.as_ref());
+        if let Some(page) = own.filter(|_| files::readable(request.method()) && Page::wanted(asker.accept)) {
+            return self.sent(page.response(StatusCode::NOT_FOUND, asker.request_id), journal, &request);
+        }
         let failure = match files::missing(root, ask(route, &request)).await {
             Ok(Some(response)) => return self.sent(response, journal, &request),
             Ok(None) => Failure::new("files", Error::not_found("there is no such page here")),
             Err(error) => Failure::new("files", error),
         };
-        refuse(trouble::failed(&self.asker(visit), route, failure), journal)
+        refuse(trouble::failed(&asker, route, failure), journal)
     }
 
     /// A file below `root`, or `None` when there is none for this request.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use super::door::Door;
 use crate::runner::AppKey;
 
 #[derive(Clone, Debug)]
@@ -27,6 +28,20 @@ pub struct Route {
     /// Drafts show their log tail on error pages; live apps never do.
     pub draft: bool,
     pub version: String,
+    /// `None` for the many apps that everybody may come to and that have no pages of their own.
+    pub door: Option<Box<Door>>,
+}
+
+impl Route {
+    /// No request is stopped on its way, and none needs anything looked at.
+    pub fn is_plain(&self) -> bool {
+        self.closed().is_none()
+    }
+
+    /// The door, when it has to be asked.
+    pub fn closed(&self) -> Option<&Door> {
+        self.door.as_deref().filter(|door| !door.is_open())
+    }
 }
 
 /// Cheap to clone; a look-up takes no lock.

@@ -2,6 +2,7 @@
 use axum::body::Body;
 use hyper::{Response, StatusCode};
 
+use super::door::Page;
 use super::forward::Failure;
 use super::route::Route;
 use crate::base::{Error, Kind};
@@ -74,6 +75,12 @@ fn crashed(route: &Route, crash: &Crash) -> Error {
     Error::app("this app crashed").hint("Its owner finds the reason in its log, under this request's id.")
 }
 
+/// The app's own page for what went wrong in its place. Authors of drafts see the reason instead.
+fn own_page<'a>(route: &'a Route, response: &Response<Body>, asker: &Asker<'_>) -> Option<&'a Page> {
+    let fits = response.status().is_server_error() && !route.draft && Page::wanted(asker.accept);
+    route.door.as_ref()?.pages.error.as_ref().filter(|_| fits)
+}
+
 fn page(asker: &Asker<'_>, route: Option<&Route>, failure: Failure, crash: Option<&Crash>) -> Refusal {
     let of_owner = matches!(failure.error.kind, Kind::App | Kind::TimedOut | Kind::Internal);
     let href = route.filter(|_| of_owner).map(|route| format!("{}/{}", asker.editor_url, route.project));
@@ -92,6 +99,9 @@ fn page(asker: &Asker<'_>, route: Option<&Route>, failure: Failure, crash: Optio
     if response.status() == StatusCode::REQUEST_TIMEOUT || response.status() == StatusCode::PAYLOAD_TOO_LARGE {
         // What is left of the body is not read: the connection cannot be used again.
         response.headers_mut().insert("connection", hyper::header::HeaderValue::from_static("close"));
+    }
+    if let Some(page) = route.and_then(|route| own_page(route, &response, asker)) {
+        response = page.instead_of(&response, asker.request_id);
     }
     Refusal { stage: failure.stage, response }
 }

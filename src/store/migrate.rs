@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/0002_projects.sql"),
     include_str!("sql/0003_approvals.sql"),
     include_str!("sql/0004_indexes.sql"),
+    include_str!("sql/0005_doors.sql"),
 ];
 
 /// How many copies stay in `backups/`.

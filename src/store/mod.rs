@@ -2,6 +2,7 @@
 pub mod approvals;
 pub mod apps;
 pub mod deploys;
+pub mod doors;
 pub mod drafts;
 pub mod env;
 pub mod invites;

@@ -138,6 +138,8 @@ pub fn set_deleted(db: &Connection, project: &ProjectRow, when: Option<Millis>) 
 pub fn purge(db: &Connection, id: i64) -> Result<()> {
     for sql in [
         "DELETE FROM env_sets WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
+        "DELETE FROM doors WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
+        "DELETE FROM links WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
         "DELETE FROM hosts WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
         "DELETE FROM approvals WHERE project_id = ?1",
         "DELETE FROM deploys WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",

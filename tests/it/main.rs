@@ -16,6 +16,7 @@ mod crash;
 mod curl;
 mod data;
 mod disk;
+mod door;
 mod doors;
 mod git;
 mod idle;

@@ -79,7 +79,7 @@ impl World {
     }
 
     pub fn route(&self, label: &str, target: Target, draft: bool) {
-        let route = Route { target, project: format!("dev/{label}"), draft, version: "v1".into() };
+        let route = Route { target, project: format!("dev/{label}"), draft, version: "v1".into(), door: None };
         self.routes.update([(label.to_owned(), Some(route))]);
     }
 

@@ -72,7 +72,7 @@ pub async fn missing(root: &Path, ask: Ask) -> Result<Option<Response<Body>>> {
     .await
 }
 
-fn readable(method: &Method) -> bool {
+pub fn readable(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
