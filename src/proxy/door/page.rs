@@ -93,6 +93,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods)] // of a folder that is thrown away
     fn a_page_is_small_text_inside_of_its_version() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("code");
