@@ -57,6 +57,8 @@ export async function answering(port, host, path, right, limit = 120_000) {
 }
 
 export class Steady {
+  /** Added to the environment of every later start of the server. */
+  env = {};
   static async start() {
     const steady = new Steady();
     steady.program = process.env.STEADY_BIN;
@@ -75,7 +77,7 @@ export class Steady {
   async launch() {
     const log = openSync(join(this.dir, "server.log"), "a");
     const flags = ["serve", "--data", this.data, "--listen", `127.0.0.1:${this.port}`, "--domain", "localhost"];
-    this.child = spawn(this.program, flags, { stdio: ["ignore", log, log] });
+    this.child = spawn(this.program, flags, { stdio: ["ignore", log, log], env: { ...process.env, ...this.env } });
     this.ended = new Promise((resolve) => this.child.once("exit", resolve));
     await answering(this.port, this.host, "/", (reply) => reply.status < 500);
   }
