@@ -14,6 +14,7 @@ mod jail;
 mod local;
 mod maintenance;
 mod members;
+mod notify;
 mod out;
 mod project;
 mod saved;

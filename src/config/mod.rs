@@ -71,8 +71,8 @@ pub struct Overrides {
     pub bun: Option<PathBuf>,
 }
 
-/// Variables that belong to the command line as a client, and are no settings.
-const NOT_SETTINGS: [&str; 2] = ["STEADY_URL", "STEADY_TOKEN"];
+/// Variables that belong to the command line as a client, or are between one server and the next: no settings.
+const NOT_SETTINGS: [&str; 3] = ["STEADY_URL", "STEADY_TOKEN", "STEADY_TAKES_OVER"];
 
 impl Config {
     /// Unknown `STEADY_*` variables are logged as warnings; before logging is set up use

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -61,8 +62,13 @@ pub fn tune(socket: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// How long a quiet HTTP/1 connection is still answered when the server closes. A client may be sending its next
+/// request at that very moment; it gets its answer, and hears with it that this was the last.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
 /// Serves until the client or the server is done. When `closing` is cancelled, running requests are finished
-/// and no new ones taken. Resolves when HTTP is over; what an upgraded connection still does is its own affair.
+/// and no new ones taken; streams of events, which have no end of their own, end, and their readers come back
+/// by themselves. Resolves when HTTP is over; what an upgraded connection still does is its own affair.
 pub async fn serve<T, S, F>(socket: T, limits: Limits, closing: CancellationToken, tasks: &Tasks, answer: S)
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -70,6 +76,7 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let is_raw = Arc::new(AtomicBool::new(false));
+    let has_moved = Arc::new(AtomicBool::new(true));
     let (back, given_back) = oneshot::channel();
     let guard = Guard {
         socket: Some(socket),
@@ -77,19 +84,26 @@ where
         wire: Wire::default(),
         silent: Some(Box::pin(tokio::time::sleep(limits.head_timeout))),
         is_raw: Arc::clone(&is_raw),
+        has_moved: Arc::clone(&has_moved),
         poison: None,
         stalled: None,
         write_timeout: limits.write_timeout,
     };
-    let service = service_fn(|request| {
+    let is_http1 = Arc::new(AtomicBool::new(true));
+    let service = service_fn(|request: Request<Incoming>| {
+        let keeps = request.version() < Version::HTTP_2;
+        is_http1.store(keeps, Ordering::Relaxed);
         let answer = answer(request);
-        let is_raw = Arc::clone(&is_raw);
+        let (is_raw, closing) = (Arc::clone(&is_raw), closing.clone());
         async move {
-            let response = answer.await.map(taken::body);
+            let mut response = answer.await.map(taken::body);
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 is_raw.store(true, Ordering::Release);
+            } else if keeps && closing.is_cancelled() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, std::convert::Infallible>(response)
+            let events = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(EVENTS));
+            Ok::<_, std::convert::Infallible>(if events { response.map(|body| until(body, closing)) } else { response })
         }
     });
     let mut builder = Builder::new(OnTasks(tasks.clone(), limits.write_timeout));
@@ -111,8 +125,18 @@ where
         let result = tokio::select! {
             result = connection.as_mut() => result,
             () = closing.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+                let quiet = async {
+                    while is_http1.load(Ordering::Relaxed) && has_moved.swap(false, Ordering::Relaxed) {
+                        tokio::time::sleep(LAST_WORDS).await;
+                    }
+                };
+                tokio::select! {
+                    result = connection.as_mut() => result,
+                    () = quiet => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                }
             }
         };
         if let Err(error) = result {
@@ -124,6 +148,15 @@ where
             linger(socket).await;
         }
     });
+}
+
+/// Server-sent events.
+const EVENTS: &[u8] = b"text/event-stream";
+
+/// `body`, which ends when the server closes.
+fn until(body: Body, closing: CancellationToken) -> Body {
+    use futures_util::StreamExt as _;
+    Body::from_stream(body.into_data_stream().take_until(closing.cancelled_owned()))
 }
 
 /// Closing with unread bytes would reset the connection and may take the last response with it: the rest is
@@ -163,6 +196,8 @@ struct Guard<T> {
     silent: Option<Pin<Box<Sleep>>>,
     /// Upgraded: no longer HTTP.
     is_raw: Arc<AtomicBool>,
+    /// Set with every byte, either way.
+    has_moved: Arc<AtomicBool>,
     /// What is read instead once something was refused.
     poison: Option<&'static [u8]>,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -185,6 +220,7 @@ impl<T: Unpin> Guard<T> {
     /// A write that cannot go on fails once it has waited too long.
     fn in_time<R>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if written.is_ready() {
+            self.has_moved.store(true, Ordering::Relaxed);
             self.stalled = None;
             return written;
         }
@@ -209,6 +245,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
             let silent = this.silent.as_mut().is_some_and(|silent| silent.as_mut().poll(cx).is_ready());
             return if silent { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending };
         }
+        this.has_moved.store(true, Ordering::Relaxed);
         if this.is_raw.load(Ordering::Acquire) {
             return Poll::Ready(Ok(()));
         }

@@ -434,6 +434,8 @@ impl Runner {
             app.until_down().await;
         }
         self.0.common().spares.close().await;
+        // Whoever starts next on this data, perhaps while this process still lives, must find no home mounted.
+        self.0.common().disk.leave();
         self.0.common().cgroups.leave();
     }
 }

@@ -1,14 +1,15 @@
 //! One server per data folder.
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FlockOperation, flock};
 
 use crate::base::{DataDir, Error, Result};
 
-/// Held by an open file: the kernel lets go of it however the process ends.
+/// Held by an open file: the kernel lets go of it when the last process that has this file open ends, however it does.
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -34,8 +35,32 @@ impl Lock {
             return Err(Error::conflict(format!("a Steady server{who} already runs on {}", dir.root().display()))
                 .hint("Stop it first, or choose another folder with --data."));
         }
-        // Only for the message above: a torn write harms nothing.
+        Ok(Self { file })
+    }
+
+    /// From the server before, which has it no longer than this process.
+    pub(super) fn inherit(file: OwnedFd) -> Self {
+        Self { file: file.into() }
+    }
+
+    /// Whether it is that folder's: another could be named by settings that have changed.
+    pub(super) fn is_of(&self, dir: &DataDir) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        match (self.file.metadata(), std::fs::metadata(dir.lock_file())) {
+            (Ok(mine), Ok(there)) => (mine.dev(), mine.ino()) == (there.dev(), there.ino()),
+            _ => false,
+        }
+    }
+
+    /// Writes down who has it, for the message above: a torn write harms nothing.
+    pub(super) fn sign(&mut self) {
+        let file = &mut self.file;
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+    }
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }

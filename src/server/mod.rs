@@ -2,8 +2,11 @@
 mod crowd;
 mod listen;
 mod lock;
+mod sockets;
+mod succession;
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use crate::apps::ask::Terms;
 use crate::apps::{self, Apps};
 use crate::base::fs::write_atomic;
 use crate::base::secret::sha256_hex;
-use crate::base::{Clock, DataDir, Error, Kind, Result, ResultExt as _, Tasks};
+use crate::base::{Clock, DataDir, Result, ResultExt as _, Tasks};
 use crate::config::Config;
 use crate::git::{self, Repos};
 use crate::http::host::Domains;
@@ -26,6 +29,8 @@ use crate::runner::{self, Limits, Runner};
 use crate::store::Store;
 use crate::store::seal::Key;
 use crate::{api, editor};
+pub use sockets::Sockets;
+pub use succession::{Estate, Heir, Origin};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -34,6 +39,9 @@ const SESSION_DAYS: i64 = 30;
 const SPARES: usize = 2;
 /// The value of `sandbox` that accepts walls which do not keep strangers apart.
 const SINGLE_TENANT: &str = "single-tenant";
+
+/// The listener's name among those that one server hands to the next.
+const HTTP: &str = "http";
 
 /// Built and bound, not yet serving: its address is known.
 pub struct Server {
@@ -52,23 +60,33 @@ pub struct Server {
     service: listen::Sites,
     dir: DataDir,
     /// Held as long as the server lives.
-    _lock: lock::Lock,
+    lock: lock::Lock,
 }
 
 impl Server {
-    /// Opens the data folder, starts the engines, sweeps what an earlier run left, and binds.
+    /// Opens the data folder, binds, waits for its turn where another server hands over, sweeps what an earlier run
+    /// left, and starts the engines.
     /// Errors: `Conflict` when another server runs on this folder or the address is taken; `BadInput` for
     /// settings that cannot work.
-    pub async fn build(config: Config) -> Result<Self> {
+    pub async fn build(config: Config, origin: &mut Origin) -> Result<Self> {
+        // Up to the turn nothing is changed that a server which runs there has made.
         let dir = DataDir::open(&config.data)?;
-        let lock = lock::Lock::take(&dir)?;
+        let mut lock = origin.lock(&dir)?;
+        Store::check(&dir)?;
+        let key = Key::load(&dir)?;
+        let bun = runner::bun::find(config.bun.as_deref(), &dir.bun())?;
+        let listener = origin.sockets.open(HTTP, config.listen)?;
+        for unused in origin.sockets.close() {
+            tracing::warn!(
+                "a listening socket for {unused} was handed over, and no setting asks for it: it was closed"
+            );
+        }
+        origin.turn().await?;
+        lock.sign();
         let crashed = dir.begin()?;
         dir.clear_tmp()?;
         let (clock, tasks) = (Clock::System, Tasks::new());
         let store = Store::open(&dir)?;
-        let key = Key::load(&dir)?;
-        let bun = runner::bun::find(config.bun.as_deref(), &dir.bun())?;
-        let listener = bind(config.listen).await?;
         let address = listener.local_addr().internal("while asking for the bound address")?;
 
         let editor_domain = config.editor_domain.clone().unwrap_or_else(|| config.domain.clone());
@@ -135,20 +153,7 @@ impl Server {
         let api = api::router(api::Ctx { apps: apps.clone(), accounts: accounts.clone(), repos, tasks: tasks.clone() });
         let service = listen::Sites::new(domains, api.merge(editor), proxy);
         let apps_url = format!("{}://NAME.{apps_host}", config.scheme);
-        Ok(Self {
-            config,
-            listener,
-            address,
-            editor_url,
-            apps_url,
-            accounts,
-            apps,
-            runner,
-            tasks,
-            service,
-            dir,
-            _lock: lock,
-        })
+        Ok(Self { config, listener, address, editor_url, apps_url, accounts, apps, runner, tasks, service, dir, lock })
     }
 
     /// The link that creates the first owner, while there is none.
@@ -156,6 +161,12 @@ impl Server {
         let token = self.accounts.setup_token()?;
         // Shown to whoever started the server: that is what it is for.
         Ok(token.map(|token| format!("{}/setup/{}", self.editor_url, token.expose())))
+    }
+
+    /// What the next server on this folder is given; take it before [`Server::run`].
+    pub fn estate(&self) -> Result<Estate> {
+        let double = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().internal("while doubling a descriptor");
+        Estate::new(double(self.lock.as_fd())?, vec![(HTTP, double(self.listener.as_fd())?)])
     }
 
     /// What confinement apps get here.
@@ -218,17 +229,6 @@ async fn sweep(apps: Apps, accounts: Accounts, runner: Runner, tasks: Tasks) {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|e| {
-        let hint = match e.kind() {
-            std::io::ErrorKind::AddrInUse => "Another program listens there: stop it, or choose another with --listen.",
-            std::io::ErrorKind::PermissionDenied => "Ports below 1024 need root or CAP_NET_BIND_SERVICE.",
-            _ => "Choose an address of this machine with --listen.",
-        };
-        Error::new(Kind::Conflict, format!("cannot listen on {address}")).because(e).hint(hint)
-    })
-}
-
 /// `localhost:8080`; the port is left out where the scheme implies it. Behind TLS the port is the front's.
 fn with_port(domain: &str, scheme: &str, port: u16) -> String {
     if scheme == "https" || port == 80 { domain.to_owned() } else { format!("{domain}:{port}") }
@@ -267,7 +267,7 @@ fn rest(config: &Config) -> Rest {
 }
 
 fn runner_options(config: &Config, dir: &DataDir, bun: PathBuf) -> Result<runner::Options> {
-    let steady = std::env::current_exe().internal("while looking for this program's own file")?;
+    let steady = own_program()?;
     Ok(runner::Options {
         steady,
         bun,
@@ -281,6 +281,12 @@ fn runner_options(config: &Config, dir: &DataDir, bun: PathBuf) -> Result<runner
         drain_timeout: Duration::from_secs(config.drain_seconds),
         spares: SPARES,
     })
+}
+
+/// This program's file. Replaced on disk meanwhile, it is still there for as long as the process is.
+fn own_program() -> Result<PathBuf> {
+    let program = std::env::current_exe().internal("while looking for this program's own file")?;
+    Ok(if program.exists() { program } else { format!("/proc/{}/exe", std::process::id()).into() })
 }
 
 fn proxy_options(config: &Config, editor_url: &str) -> proxy::Options {

@@ -30,6 +30,26 @@ pub(super) fn migrate(connection: &mut Connection, dir: &DataDir) -> Result<()> 
     apply(connection, dir, MIGRATIONS)
 }
 
+/// Whether this Steady can open it, once it has migrated it.
+pub(super) fn check(connection: &Connection, dir: &DataDir) -> Result<()> {
+    known(schema(connection)?, dir, MIGRATIONS)
+}
+
+fn known(from: usize, dir: &DataDir, migrations: &[&str]) -> Result<()> {
+    if from <= migrations.len() {
+        return Ok(());
+    }
+    Err(Error::conflict(format!(
+        "{} has schema {from}, written by a newer Steady; this one knows {}",
+        dir.database().display(),
+        migrations.len()
+    ))
+    .hint(format!(
+        "Run the newer Steady, or stop it and put a copy from {} in place of the database.",
+        dir.database_backups().display()
+    )))
+}
+
 /// All pending migrations are one transaction: a failing one leaves the file at the schema it had, which
 /// the Steady that wrote it still opens.
 fn apply(connection: &mut Connection, dir: &DataDir, migrations: &[&str]) -> Result<()> {
@@ -41,17 +61,7 @@ fn apply(connection: &mut Connection, dir: &DataDir, migrations: &[&str]) -> Res
         connection.transaction_with_behavior(TransactionBehavior::Immediate).internal("while locking steady.db")?;
     // Read again under the lock: another process may have migrated meanwhile.
     let from = schema(&tx)?;
-    if from > migrations.len() {
-        return Err(Error::conflict(format!(
-            "{} has schema {from}, written by a newer Steady; this one knows {}",
-            dir.database().display(),
-            migrations.len()
-        ))
-        .hint(format!(
-            "Run the newer Steady, or stop it and put a copy from {} in place of the database.",
-            dir.database_backups().display()
-        )));
-    }
+    known(from, dir, migrations)?;
     if from == migrations.len() {
         return Ok(());
     }

@@ -52,6 +52,12 @@ impl Store {
         Ok(Self(Arc::new(Shared { path, writer: Mutex::new(writer), readers: Mutex::default() })))
     }
 
+    /// Changes nothing, and is right also while a server runs.
+    /// Errors: `Conflict` when the file was written by a newer Steady.
+    pub fn check(dir: &DataDir) -> Result<()> {
+        if dir.database().exists() { migrate::check(&connect(&dir.database(), false)?, dir) } else { Ok(()) }
+    }
+
     /// Runs `work` in one read transaction: all it sees is of one moment.
     pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         blocking(|| {

@@ -19,6 +19,7 @@ mod disk;
 mod door;
 mod doors;
 mod git;
+mod handover;
 mod idle;
 mod serve;
 mod upstream;

@@ -20,6 +20,7 @@ mod memfd;
 mod mounts;
 mod netns;
 pub mod notify;
+pub mod passed;
 pub mod probe;
 pub mod seccomp;
 pub mod serving;

@@ -1,7 +1,9 @@
 //! A whole Steady in a folder of its own: the real program, real git, real Bun. Dropping it stops the
 //! server and then looks for what must not be left: child processes and temporary files.
 pub mod http;
+pub mod load;
 pub mod procs;
+mod running;
 pub mod session;
 pub mod work;
 
@@ -10,12 +12,13 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 pub use http::{Reply, Request};
+use running::Running;
 pub use session::Session;
 pub use work::Work;
 
@@ -26,7 +29,7 @@ pub const PASSWORD: &str = "correct horse battery staple";
 pub struct Steady {
     dir: tempfile::TempDir,
     pub port: u16,
-    server: Option<Child>,
+    server: Option<Running>,
     /// Of the user `dev`, an admin.
     pub token: String,
     extra: Vec<String>,
@@ -160,7 +163,7 @@ impl Steady {
             assert!(Instant::now() < deadline, "the server did not answer:\n{}", self.log());
             sleep(Duration::from_millis(20));
         }
-        self.server = Some(child);
+        self.server = Some(Running::Child(child));
     }
 
     /// Runs `serve` to its end, for starts that are expected to fail.
@@ -168,32 +171,35 @@ impl Steady {
         output_within(self.serve_command().args(flags), None)
     }
 
-    /// SIGTERM, and wait.
-    pub fn terminate(&mut self) -> ExitStatus {
-        let mut child = self.server.take().expect("the server runs");
-        signal(child.id(), "TERM");
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = child.try_wait().expect("wait") {
-                return status;
-            }
-            if Instant::now() > deadline {
-                let _ = child.kill();
-                panic!("the server did not stop after SIGTERM:\n{}", self.log());
-            }
-            sleep(Duration::from_millis(10));
-        }
+    /// SIGTERM, and wait; whether it ended as it should.
+    pub fn terminate(&mut self) -> bool {
+        let mut server = self.server.take().expect("the server runs");
+        signal(server.id(), "TERM");
+        let Some(success) = server.ended() else {
+            server.kill();
+            panic!("the server did not stop after SIGTERM:\n{}", self.log());
+        };
+        success
     }
 
     /// SIGKILL: nothing of the server's own can run any more.
     pub fn kill(&mut self) {
-        let mut child = self.server.take().expect("the server runs");
-        child.kill().expect("kill -9");
-        child.wait().expect("wait");
+        self.server.take().expect("the server runs").kill();
+    }
+
+    /// SIGUSR2, and wait until the server that it starts has taken over.
+    pub fn hand_over(&mut self) {
+        let mut before = self.server.take().expect("the server runs");
+        signal(before.id(), "USR2");
+        assert_eq!(before.ended(), Some(true), "the old server ends, and well:\n{}", self.log());
+        let pid = std::fs::read_to_string(self.data().join("lock")).expect("the lock names its holder");
+        let heir = pid.parse().ok().and_then(procs::of).unwrap_or_else(|| panic!("no server {pid}:\n{}", self.log()));
+        assert_ne!(heir.pid, before.id());
+        self.server = Some(Running::Heir(heir));
     }
 
     pub fn restart(&mut self) {
-        assert!(self.terminate().success(), "a stop by SIGTERM is a success:\n{}", self.log());
+        assert!(self.terminate(), "a stop by SIGTERM is a success:\n{}", self.log());
         self.launch();
     }
 
@@ -265,8 +271,7 @@ impl Drop for Steady {
                 return;
             }
             let below = procs::below(self.pid());
-            let status = self.terminate();
-            assert!(status.success(), "the server ended with {status}:\n{}", self.log());
+            assert!(self.terminate(), "the server did not end well:\n{}", self.log());
             let left = procs::alive(&below);
             assert!(left.is_empty(), "processes outlived the server: {left:?}");
         }

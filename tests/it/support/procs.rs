@@ -24,6 +24,20 @@ fn read(pid: u32) -> Option<(u32, Proc)> {
     Some((parent, Proc { pid, started, command }))
 }
 
+/// The process of that number, unless it has ended.
+pub fn of(pid: u32) -> Option<Proc> {
+    read(pid).map(|(_, proc)| proc)
+}
+
+/// The server that `pid` has started to take over from it.
+pub fn heir_of(pid: u32) -> Option<u32> {
+    let serves = |pid: u32| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.split(|b| *b == 0).nth(1) == Some(b"serve")
+    };
+    all().into_iter().find(|(parent, proc)| *parent == pid && serves(proc.pid)).map(|(_, proc)| proc.pid)
+}
+
 fn all() -> Vec<(u32, Proc)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|e| read(e.file_name().to_str()?.parse().ok()?)).collect()

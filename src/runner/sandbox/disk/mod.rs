@@ -192,6 +192,13 @@ impl Disk {
         })
     }
 
+    /// Unmounts all homes; nothing may use one any more.
+    pub fn leave(&self) {
+        if self.0.kind == Kind::Image {
+            detach_left_over(&self.0.data_root);
+        }
+    }
+
     /// Before a home is deleted for good: takes its mount, image and limits away. The folder itself is left to
     /// the caller. Errors: `ResourceBusy` when somebody holds it [`Ready`].
     pub fn remove(&self, home: &Path) -> io::Result<()> {
