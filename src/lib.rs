@@ -8,6 +8,7 @@ pub mod store;
 pub mod accounts;
 pub mod git;
 pub mod runner;
+pub mod tls;
 // 3: the data plane
 pub mod proxy;
 // 4: the control plane: every verb, once

@@ -12,15 +12,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("accounts", &["base", "store"]),
     ("git", &["base"]),
     ("runner", &["base"]),
+    ("tls", &["base", "store"]),
     ("proxy", &["base", "http", "runner"]),
     ("apps", &["base", "store", "accounts", "git", "runner", "proxy"]),
     ("api", &["base", "http", "accounts", "git", "runner", "apps"]),
-    ("config", &["base", "http", "accounts", "git", "runner", "proxy", "apps"]),
+    ("config", &["base", "http", "accounts", "git", "runner", "tls", "proxy", "apps"]),
     ("editor", &["base", "http", "accounts", "git", "runner", "apps"]),
-    ("server", &["base", "http", "store", "accounts", "git", "runner", "proxy", "apps", "api", "config", "editor"]),
+    (
+        "server",
+        &["base", "http", "store", "accounts", "git", "runner", "tls", "proxy", "apps", "api", "config", "editor"],
+    ),
     (
         "cli",
-        &["base", "http", "store", "accounts", "git", "runner", "proxy", "apps", "api", "config", "editor", "server"],
+        &[
+            "base", "http", "store", "accounts", "git", "runner", "tls", "proxy", "apps", "api", "config", "editor",
+            "server",
+        ],
     ),
 ];
 

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/0003_approvals.sql"),
     include_str!("sql/0004_indexes.sql"),
     include_str!("sql/0005_doors.sql"),
+    include_str!("sql/0006_certs.sql"),
 ];
 
 /// How many copies stay in `backups/`.

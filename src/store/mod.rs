@@ -1,6 +1,7 @@
 //! Steady's own SQLite database: one writer, many readers. All of Steady's SQL is in this folder.
 pub mod approvals;
 pub mod apps;
+pub mod certs;
 pub mod deploys;
 pub mod doors;
 pub mod drafts;
