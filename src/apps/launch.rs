@@ -1,6 +1,6 @@
 //! From rows and folders to what the runner starts and where the proxy leads.
 use std::os::unix::fs::{DirBuilderExt as _, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::approve::approved_in;
@@ -10,6 +10,7 @@ use super::plan::{Plan, Run};
 use super::{Apps, Project};
 use crate::base::{Error, Result, ResultExt as _, Secret};
 use crate::proxy::door::Door;
+use crate::proxy::files::Folder;
 use crate::proxy::{Route, Target};
 use crate::runner::idle::Rest;
 use crate::runner::{AppKey, Entry, LaunchSpec};
@@ -65,11 +66,19 @@ impl Plan {
             Run::Static { .. } => Entry::Module { path: String::new() },
         }
     }
-    /// Where the proxy leads for a version whose code is in `code`.
-    fn target(&self, key: AppKey, code: &Path) -> Target {
+    /// Where the proxy leads for a version whose code is in `code` and whose packed files are, if any, in `packed`.
+    fn target(&self, key: AppKey, code: &Path, packed: Option<PathBuf>, version: &str) -> Target {
+        let folder = self.served(code).map(|root| Folder::new(root, packed, version));
+        match (&self.run, folder) {
+            (Run::Static { .. }, Some(root)) => Target::Static { key, root },
+            (_, public) => Target::App { key, public },
+        }
+    }
+    /// The folder of the code whose files are answered as they are.
+    pub(super) fn served(&self, code: &Path) -> Option<PathBuf> {
         match &self.run {
-            Run::Static { root } => Target::Static { key, root: code.join(root) },
-            Run::Process(_) => Target::App { key, public: self.public.then(|| code.join("public")) },
+            Run::Static { root } => Some(code.join(root)),
+            Run::Process(_) => self.public.then(|| code.join("public")),
         }
     }
     /// What happens to it before it sleeps, by its own word or the server's.
@@ -212,11 +221,15 @@ impl Apps {
         door: Option<Box<Door>>,
     ) -> Vec<(String, Option<Route>)> {
         let key = AppKey::app(app.id);
+        let manners = live.map(|(_, _, plan)| plan.manners).unwrap_or_default();
+        let health = live.map_or_else(|| "/".to_owned(), |(_, _, plan)| plan.health.clone());
         let (target, version) = match live {
             None => (Target::Empty, String::new()),
             Some((_, version, plan)) => {
                 let code = self.dir().version(app.id, version.id);
-                (plan.target(key, &code), format!("v{}", version.number))
+                let packed = self.dir().packed(app.id, version.id);
+                let name = format!("v{}", version.number);
+                (plan.target(key, &code, Some(packed), &name), name)
             }
         };
         let label = app.host.to_string();
@@ -226,6 +239,9 @@ impl Apps {
             draft: false,
             version: version.clone(),
             door,
+            manners,
+            health: health.clone(),
+            sleeper: Default::default(),
         };
         let mut changes = vec![(label.clone(), Some(route(target, door)))];
         changes.extend(old.into_iter().map(|old| (old, Some(route(Target::Moved { to: label.clone() }, None)))));
@@ -236,11 +252,14 @@ impl Apps {
         let code = self.dir().draft(draft.id).join("code").join(&draft.tree);
         let key = AppKey::draft(draft.id);
         let route = Route {
-            target: plan.target(key, &code),
+            target: plan.target(key, &code, None, &draft.tree),
             project: project.path.to_string(),
             draft: true,
             version: "draft".into(),
             door: None,
+            manners: plan.manners,
+            health: plan.health.clone(),
+            sleeper: Default::default(),
         };
         self.routes().update([(draft.label.clone(), Some(route))]);
     }

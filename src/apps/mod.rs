@@ -18,6 +18,7 @@ pub mod limit;
 pub mod manifest;
 mod members;
 mod names;
+mod pack;
 mod packages;
 mod pipeline;
 mod plan;

@@ -101,7 +101,9 @@ impl Apps {
             let _stage = record.stage("switch");
             self.runner().hand_over(spec, Box::new(commit)).await.map_err(boot_error)?;
         }
-        self.route_live(project)
+        self.route_live(project)?;
+        self.pack_soon(project, &version, &plan);
+        Ok(())
     }
 
     /// An earlier version of the same commit whose folder still stands, or a new one.
@@ -131,6 +133,7 @@ impl Apps {
         };
         *made = Some(version.id);
         let (plan, bytes) = (prepared.plan.clone(), prepared.bytes);
+        self.unpack(project.app, version.id)?;
         prepared.place(&self.dir().version(project.app, version.id))?;
         self.store().write(|db| deploys::version_ready(db, version.id, &plan.json()?, bytes))?;
         Ok((version, plan))
@@ -240,6 +243,7 @@ impl Apps {
                 self.store().write(|db| deploys::version_removed(db, version.id, now))?;
                 crate::base::fs::remove_tree(&self.dir().version(app, version.id))
                     .internal("while removing a version")?;
+                self.unpack(app, version.id)?;
             }
             Ok(())
         });

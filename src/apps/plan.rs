@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::ask::{Ask, Terms};
 use super::manifest::{Manifest, Rest};
 use crate::base::{Error, Kind, Result};
+use crate::proxy::Manners;
 use crate::runner::Entry;
 
 /// How one version runs. Stored with the version as JSON.
@@ -20,6 +21,8 @@ pub struct Plan {
     pub always_on: bool,
     #[serde(default)]
     pub rest: Rest,
+    #[serde(default)]
+    pub manners: Manners,
     /// Permissions and limits, as the committed steady.json asks for them.
     #[serde(default)]
     pub ask: Ask,
@@ -154,6 +157,7 @@ pub fn plan(files: &Files<'_>) -> Result<Plan> {
         idle_seconds: manifest.idle_seconds,
         always_on: manifest.always_on,
         rest: manifest.rest,
+        manners: manifest.manners,
         ask: manifest.ask,
     })
 }

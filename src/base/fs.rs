@@ -62,7 +62,7 @@ impl DataDir {
     pub fn repo(&self, project: i64) -> PathBuf {
         self.root.join("repos").join((project / 1000).to_string()).join(format!("{project}.git"))
     }
-    /// All an app has: `home/`, `versions/`, `deps/`, `logs/`.
+    /// All an app has: `home/`, `versions/`, `packed/`, `deps/`, `logs/`.
     pub fn app(&self, app: i64) -> PathBuf {
         self.root.join("apps").join(app.to_string())
     }
@@ -73,6 +73,10 @@ impl DataDir {
     /// The checked-out code of one version.
     pub fn version(&self, app: i64, version: i64) -> PathBuf {
         self.app(app).join("versions").join(version.to_string())
+    }
+    /// The compressed forms of the files that one version serves as they are.
+    pub fn packed(&self, app: i64, version: i64) -> PathBuf {
+        self.app(app).join("packed").join(version.to_string())
     }
     /// Installed packages, by hash of what was asked for.
     pub fn deps(&self, app: i64) -> PathBuf {
@@ -250,6 +254,25 @@ pub fn open_beneath(root: &Path, relative: &Path) -> Result<File> {
     if meta.is_file() { Ok(file) } else { Err(missing()) }
 }
 
+/// `length` bytes of a file below `root` from `start` on, if the system has its name and its bytes in memory: never waits
+/// for a disk. `None` when not, or when anything else is unusual: then [`open_beneath`] tells more.
+pub fn read_cached(root: &Path, relative: &Path, start: u64, length: u64) -> Option<Vec<u8>> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let cached = ResolveFlags::CACHED;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let base = rustix::fs::openat2(rustix::fs::CWD, root, flags, Mode::empty(), cached).ok()?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let inside = cached | ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let file = rustix::fs::openat2(&base, relative, flags, Mode::empty(), inside).ok()?;
+    let stat = rustix::fs::fstat(&file).ok()?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return None;
+    }
+    let mut bytes = vec![0; usize::try_from(length).ok()?];
+    let read = preadv2(&file, &mut [io::IoSliceMut::new(&mut bytes)], start, ReadWriteFlags::NOWAIT).ok()?;
+    (read == bytes.len()).then_some(bytes)
+}
+
 /// Folders nested deeper are not looked into, because each holds descriptors open.
 const DEEPEST: u32 = 128;
 /// What such a folder counts as where nothing may hide in it: more than any disk has.
@@ -335,6 +358,23 @@ mod tests {
         for good in ["index.ts", "src/a.b/c-d.tsx", ".gitignore", ".env.example", "public/ü.txt"] {
             assert!(confine(good).is_ok(), "{good:?} must be accepted");
         }
+    }
+
+    #[test]
+    fn what_is_in_memory_is_read_at_once_and_nothing_outside() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let root = dir.path().join("root");
+        make_dir(&root.join("folder"), 0o700).expect("folder");
+        write_atomic(&dir.path().join("outside"), b"secret", 0o600).expect("file");
+        write_atomic(&root.join("file"), b"0123456789", 0o600).expect("file");
+        std::os::unix::fs::symlink("../outside", root.join("link")).expect("link");
+        // Where the kernel or the file system cannot say what is in memory, nothing is ever at hand.
+        let part = read_cached(&root, Path::new("file"), 2, 3);
+        assert!(part.is_none_or(|part| part == b"234"));
+        for name in ["link", "../outside", "/etc/passwd", "folder", "none"] {
+            assert_eq!(read_cached(&root, Path::new(name), 0, 1), None, "{name}");
+        }
+        assert_eq!(read_cached(&root, Path::new("file"), 8, 3), None, "it is shorter");
     }
 
     proptest! {

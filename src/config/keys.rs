@@ -5,8 +5,10 @@ use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use crate::base::name::clip;
+use crate::http::trust::Network;
 use crate::runner::egress::HostRule;
 
+const NETWORKS: &str = "a list of at most 100 networks or addresses, such as [\"127.0.0.1\", \"10.0.0.0/8\"]";
 const HOSTS: &str = "a list of at most 100 hosts, such as [\"git.example.com\", \"npm.example.com:8443\"]";
 
 /// One setting: a key of `steady.toml`, and `STEADY_<KEY>` in the environment.
@@ -34,6 +36,8 @@ pub(super) enum Shape {
     Flag,
     /// A list of `host[:port]`; in the environment with commas between them.
     Hosts,
+    /// A list of networks; written likewise.
+    Networks,
     /// A whole number of `unit`s.
     Number {
         unit: &'static str,
@@ -79,6 +83,19 @@ pub const KEYS: &[Key] = &[
         "\"http\"",
         Shape::OneOf(&["http", "https"]),
         "How people reach Steady: https when something in front of it ends TLS.",
+    ),
+    key(
+        "trusted_proxies",
+        "[]",
+        Shape::Networks,
+        "Proxies in front of this server, as [\"127.0.0.1\", \"10.0.0.0/8\"]: only they are believed about their\n\
+         visitors (X-Forwarded-For, -Proto and -Host, or Forwarded). They must write these themselves.",
+    ),
+    key(
+        "proxy_protocol",
+        "false",
+        Shape::Flag,
+        "Whether those proxies put a PROXY header (version 1 or 2) before every connection.",
     ),
     key(
         "bun",
@@ -212,6 +229,11 @@ impl Key {
                 let rule = |host: &Value| host.as_str().is_some_and(|text| HostRule::parse(text).is_ok());
                 right(all.is_some_and(|all| all.iter().all(rule)), HOSTS)?;
             }
+            (Shape::Networks, _) => {
+                let all = value.as_array().filter(|all| all.len() <= 100);
+                let network = |text: &Value| text.as_str().is_some_and(|text| text.parse::<Network>().is_ok());
+                right(all.is_some_and(|all| all.iter().all(network)), NETWORKS)?;
+            }
             (Shape::Flag, _) => right(value.is_bool(), "true or false")?,
             (Shape::Number { unit, least, most }, _) => {
                 let fits = value.as_integer().is_some_and(|n| (*least..=*most).contains(&n));
@@ -249,7 +271,7 @@ impl Key {
                 "false" | "0" => Value::Boolean(false),
                 _ => return Err("true or false".to_owned()),
             },
-            Shape::Hosts => {
+            Shape::Hosts | Shape::Networks => {
                 let hosts = text.split(',').map(str::trim).filter(|host| !host.is_empty());
                 Value::Array(hosts.map(|host| Value::String(host.to_owned())).collect())
             }

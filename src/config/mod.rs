@@ -13,6 +13,7 @@ use toml::{Table, Value};
 
 use crate::base::name::clip;
 use crate::base::{Error, Result, ResultExt as _};
+use crate::http::trust::Network;
 use crate::runner::egress::HostRule;
 use keys::{KEYS, Key};
 
@@ -29,6 +30,9 @@ pub struct Config {
     pub editor_domain: Option<String>,
     /// The public URL's scheme; `http` unless something terminates TLS in front.
     pub scheme: String,
+    /// Whom to believe about whom they speak for.
+    pub trusted_proxies: Vec<Network>,
+    pub proxy_protocol: bool,
     pub bun: Option<PathBuf>,
     /// Strangers may start an anonymous playground.
     pub guests: bool,

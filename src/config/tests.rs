@@ -18,6 +18,8 @@ fn full() -> Config {
         domain: "localhost".to_owned(),
         editor_domain: None,
         scheme: "http".to_owned(),
+        trusted_proxies: Vec::new(),
+        proxy_protocol: false,
         bun: None,
         guests: false,
         guest_days: 7,

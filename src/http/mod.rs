@@ -6,6 +6,7 @@ pub mod problem;
 pub mod serve;
 pub mod strict;
 pub mod taken;
+pub mod trust;
 pub mod wire;
 
 pub use id::request_id;

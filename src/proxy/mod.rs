@@ -1,5 +1,6 @@
 //! The data plane: a table and a runner, nothing else. No SQL and no users on this path.
 pub mod body;
+pub mod compress;
 pub mod cookie;
 pub mod door;
 pub mod files;
@@ -9,10 +10,9 @@ pub mod journal;
 pub mod route;
 pub mod trouble;
 pub mod upgrade;
+pub mod wake;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,14 +22,16 @@ use hyper::header::{ACCEPT, CACHE_CONTROL, HeaderValue, LOCATION};
 use hyper::{Request, Response, StatusCode};
 
 use crate::base::{Clock, Error, Millis, Tasks};
+use crate::http::trust::Client;
 use crate::http::{host, request_id};
 use crate::runner::{Admission, AppKey, Runner};
 use body::Outbound;
 use door::Page;
+use files::Folder;
 use forward::{Failure, Forwarded, Limits};
 use head::Visitor;
 use journal::Journal;
-pub use route::{Route, Routes, Target};
+pub use route::{Manners, Route, Routes, Target};
 use trouble::{Asker, Refusal};
 
 #[derive(Clone, Debug)]
@@ -75,13 +77,13 @@ impl Proxy {
     }
 
     /// Answers one request for `label`. Never fails: errors become pages that name the stage and request id.
-    pub async fn handle(&self, label: &str, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    pub async fn handle(&self, label: &str, client: &Client, request: Request<Incoming>) -> Response<Body> {
         let id = request_id();
         let named = host::requested(request.uri(), request.headers()).map(str::to_owned);
         let accept = request.headers().get(ACCEPT).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let parent = named.as_deref().and_then(|host| host::after_label(host, label)).map(str::to_owned);
-        let scheme = self.0.options.scheme.clone();
-        let visitor = Visitor { request_id: id, peer, host: named.unwrap_or_default(), scheme };
+        let scheme = client.scheme.unwrap_or(&self.0.options.scheme).to_owned();
+        let visitor = Visitor { request_id: id, peer: client.ip, host: named.unwrap_or_default(), scheme };
         let visit = Visit { visitor, accept, parent };
         let mut response = self.answer(label, &visit, request).await;
         if let Ok(id) = HeaderValue::from_str(&visit.visitor.request_id) {
@@ -102,17 +104,28 @@ impl Proxy {
         {
             return answer;
         }
+        let wish = if route.manners.uncompressed { None } else { compress::Wish::of(&request) };
+        let response = self.lead(visit, &route, request).await;
+        match wish {
+            Some(wish) => wish.grant(response),
+            None => response,
+        }
+    }
+
+    /// To where a route leads.
+    async fn lead(&self, visit: &Visit, route: &Arc<Route>, request: Request<Incoming>) -> Response<Body> {
         match &route.target {
             Target::Moved { to } => self.moved(to, visit, &request),
-            Target::Empty => trouble::empty(&asker, &route).response,
-            Target::Static { key, root } => self.site(visit, &route, key, root, request).await,
+            Target::Empty => trouble::empty(&self.asker(visit), route).response,
+            Target::Static { key, root } => self.site(visit, route, key, root, request).await,
             Target::App { key, public } => {
                 if let Some(public) = public
-                    && let Some(response) = self.file(visit, &route, key, public, &request).await
+                    && !public.surely_lacks(request.uri().path())
+                    && let Some(response) = self.file(visit, route, key, public, &request).await
                 {
                     return response;
                 }
-                self.app(visit, &route, key, request).await
+                self.app(visit, route, key, request).await
             }
         }
     }
@@ -124,6 +137,13 @@ impl Proxy {
         let limits = self.limits();
         if let Err(failure) = forward::declared_size(request.headers(), limits.max_body) {
             return refuse(trouble::failed(&asker, route, failure), journal);
+        }
+        let mut rare = None;
+        if self.0.runner.sleeps(key) {
+            match wake::answer::turn_away(&asker, route, self.0.clock.now(), &request) {
+                Ok(place) => rare = place,
+                Err(refusal) => return refuse(*refusal, journal),
+            }
         }
         let admission = self.0.runner.admit(key).await;
         if let Some(refusal) = trouble::not_admitted(&asker, route, &admission) {
@@ -139,6 +159,9 @@ impl Proxy {
         let parent = visit.parent.as_deref();
         match forward::forward(request, &visit.visitor, parent, limits, &self.0.tasks, journal, send).await {
             Ok(Forwarded { response, cookies_dropped }) => {
+                if let Some(place) = rare {
+                    route.sleeper.learn(place, response.status());
+                }
                 if cookies_dropped > 0 {
                     self.remark_cookie(key, &version);
                 }
@@ -154,7 +177,7 @@ impl Proxy {
         visit: &Visit,
         route: &Arc<Route>,
         key: &AppKey,
-        root: &Path,
+        root: &Folder,
         request: Request<Incoming>,
     ) -> Response<Body> {
         if let Some(response) = self.file(visit, route, key, root, &request).await {
@@ -166,7 +189,7 @@ impl Proxy {
         if let Some(page) = own.filter(|_| files::readable(request.method()) && Page::wanted(asker.accept)) {
             return self.sent(page.response(StatusCode::NOT_FOUND, asker.request_id), journal, &request);
         }
-        let failure = match files::missing(root, ask(route, &request)).await {
+        let failure = match files::missing(root, ask(&request)).await {
             Ok(Some(response)) => return self.sent(response, journal, &request),
             Ok(None) => Failure::new("files", Error::not_found("there is no such page here")),
             Err(error) => Failure::new("files", error),
@@ -180,12 +203,12 @@ impl Proxy {
         visit: &Visit,
         route: &Arc<Route>,
         key: &AppKey,
-        root: &Path,
+        root: &Folder,
         request: &Request<Incoming>,
     ) -> Option<Response<Body>> {
         // Begun before the look-up, so that its time counts; a miss writes nothing.
         let begun = Clock::stopwatch();
-        let found = files::find(root, ask(route, request)).await.transpose()?;
+        let found = files::find(root, ask(request)).await.transpose()?;
         let mut journal = self.journal(visit, route, key, request);
         journal.began(begun);
         Some(match found {
@@ -255,13 +278,8 @@ impl Proxy {
     }
 }
 
-fn ask(route: &Route, request: &Request<Incoming>) -> files::Ask {
-    files::Ask {
-        method: request.method().clone(),
-        uri: request.uri().clone(),
-        headers: request.headers().clone(),
-        version: route.version.clone(),
-    }
+fn ask(request: &Request<Incoming>) -> files::Ask {
+    files::Ask { method: request.method().clone(), uri: request.uri().clone(), headers: request.headers().clone() }
 }
 
 fn refuse(refusal: Refusal, mut journal: Journal) -> Response<Body> {

@@ -1,23 +1,53 @@
 //! Host label → where it leads. An immutable table, rebuilt on change, swapped whole.
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 
 use super::door::Door;
+use super::files::Folder;
+use super::wake::Sleeper;
 use crate::runner::AppKey;
 
 #[derive(Clone, Debug)]
 pub enum Target {
     /// A process, with the code's `public/` (if any) answered first without it.
-    App { key: AppKey, public: Option<PathBuf> },
+    App { key: AppKey, public: Option<Folder> },
     /// Files only.
-    Static { key: AppKey, root: PathBuf },
+    Static { key: AppKey, root: Folder },
     /// An old name: 308 to the same path on this label.
     Moved { to: String },
     /// Registered, with nothing deployed yet.
     Empty,
+}
+
+impl Target {
+    /// Whether a path certainly leads to no file, so that the app itself is to be asked. Takes no lock and asks no
+    /// disk; false when it is not known yet, or when no app is behind this.
+    pub fn surely_no_file(&self, path: &str) -> bool {
+        match self {
+            Self::App { public, .. } => public.as_ref().is_none_or(|public| public.surely_lacks(path)),
+            Self::Static { .. } | Self::Moved { .. } | Self::Empty => false,
+        }
+    }
+
+    /// Its files have been packed since they were last looked for.
+    pub fn reread(&self) {
+        if let Self::App { public: Some(folder), .. } | Self::Static { root: folder, .. } = self {
+            folder.reread();
+        }
+    }
+}
+
+/// How an app wants to be served, by its steady.json.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Manners {
+    /// Its responses pass as they are.
+    pub uncompressed: bool,
+    /// Whoever asks for anything wakes it.
+    pub wakes_for_all: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +60,10 @@ pub struct Route {
     pub version: String,
     /// `None` for the many apps that everybody may come to and that have no pages of their own.
     pub door: Option<Box<Door>>,
+    pub manners: Manners,
+    /// The path that it declares for health checks.
+    pub health: String,
+    pub sleeper: Arc<Sleeper>,
 }
 
 impl Route {

@@ -327,6 +327,10 @@ impl Runner {
             None => Admission::Gone,
         }
     }
+    /// Whether a request would have to start it: nothing of it runs, and nothing failed.
+    pub fn sleeps(&self, key: &AppKey) -> bool {
+        self.0.get(key).is_some_and(|app| app.phase() == supervisor::Phase::Asleep)
+    }
     /// Boots a version outside the table, asks it `GET <health>` once ready, and stops it again.
     /// Healthy is any status below 500. The error carries its last log lines.
     pub async fn trial(&self, spec: LaunchSpec, health: &str) -> std::result::Result<BootReport, BootFailure> {

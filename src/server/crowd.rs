@@ -39,25 +39,39 @@ impl Crowd {
 
     /// `None` when there is no place: the connection is to be closed.
     pub(super) fn enter(&self, peer: IpAddr) -> Option<Place> {
-        let network = network(peer);
+        self.enter_by_proxy()?.of(peer)
+    }
+
+    /// For a trusted proxy, which speaks for everybody: it may take all places.
+    pub(super) fn enter_by_proxy(&self) -> Option<Place> {
         let mut counts = self.lock();
-        let most = counts.most;
-        if counts.all >= most {
+        if counts.all >= counts.most {
             return None;
         }
-        if let Some(network) = network {
-            let here = counts.by_network.entry(network).or_insert(0);
-            if *here >= most / 4 {
-                return None;
-            }
-            *here += 1;
-        }
         counts.all += 1;
-        Some(Place { crowd: self.clone(), network })
+        Some(Place { crowd: self.clone(), network: None })
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// The same place, counted for the network of `client`; `None` when that has as many as it may.
+    pub(super) fn of(mut self, client: IpAddr) -> Option<Self> {
+        if let Some(network) = network(client) {
+            let mut counts = self.crowd.lock();
+            let most = counts.most / 4;
+            let here = counts.by_network.entry(network).or_insert(0);
+            if *here >= most {
+                return None;
+            }
+            *here += 1;
+            drop(counts);
+            self.network = Some(network);
+        }
+        Some(self)
     }
 }
 
@@ -147,7 +161,10 @@ mod tests {
         let front = enter("127.0.0.1", 1000);
         assert_eq!(front.len(), 300, "a front may take all, but no more");
         assert!(crowd.enter(ip("192.0.2.1")).is_none());
-        drop((first, front));
+        drop(front);
+        let by_proxy = crowd.enter_by_proxy().expect("a place");
+        assert!(by_proxy.of(ip("2001:db8::7")).is_none(), "it is the client's network that counts");
+        drop(first);
         assert!(crowd.enter(ip("192.0.2.1")).is_some());
         assert!(crowd.lock().by_network.is_empty(), "nothing is remembered of who left");
     }

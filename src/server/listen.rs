@@ -1,5 +1,6 @@
 //! The listener: one connection loop, and the choice of site by host name for every request.
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -7,14 +8,16 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::crowd::{Counted, Crowd};
+use super::announced;
+use super::crowd::{Counted, Crowd, Place};
 use crate::base::{Error, Kind, Tasks};
 use crate::http::host::{self, Domains, Site};
+use crate::http::trust::{self, Trusted};
 use crate::http::{idle, problem, request_id, serve, strict};
 use crate::proxy::Proxy;
 
@@ -28,25 +31,38 @@ pub(super) struct Sites {
     /// Editor, API and git.
     own: Router,
     proxy: Proxy,
+    front: Arc<Front>,
+}
+
+/// What stands in front of this server.
+#[derive(Default)]
+pub(super) struct Front {
+    pub trusted: Trusted,
+    /// They put a PROXY header before each connection.
+    pub announces: bool,
 }
 
 impl Sites {
-    pub(super) fn new(domains: Domains, own: Router, proxy: Proxy) -> Self {
-        Self { domains, own, proxy }
+    pub(super) fn new(domains: Domains, own: Router, proxy: Proxy, front: Front) -> Self {
+        Self { domains, own, proxy, front: Arc::new(front) }
     }
 
-    async fn answer(self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self, peer: SocketAddr, mut request: Request<Incoming>) -> Response<Body> {
         if !strict::is_plain(request.version(), request.uri(), request.headers()) {
             return refuse(&request, &Error::bad_input("the request is malformed"));
+        }
+        let mut client = self.front.trusted.client(peer.ip(), request.headers());
+        if let Some(host) = client.host.take() {
+            trust::rename(&mut request, &host);
         }
         let site = host::requested(request.uri(), request.headers())
             .map_or(Site::Bad, |host| host::classify(host, &self.domains));
         match site {
-            Site::App(label) => self.proxy.handle(&label, peer.ip(), request).await,
+            Site::App(label) => self.proxy.handle(&label, &client, request).await,
             Site::Editor => {
                 let mut request = request.map(|body| idle::limited(body, SILENCE));
-                request.extensions_mut().insert::<IpAddr>(peer.ip());
-                request.extensions_mut().insert(ConnectInfo(peer));
+                request.extensions_mut().insert::<IpAddr>(client.ip);
+                request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client.ip, peer.port())));
                 match self.own.oneshot(request).await {
                     Ok(response) => response,
                     Err(never) => match never {},
@@ -81,6 +97,18 @@ fn refuse(request: &Request<Incoming>, error: &Error) -> Response<Body> {
     problem::page(error, &request_id(), accept)
 }
 
+/// Learns from a trusted proxy whom a connection is from, and counts it for them. `None`: it is to be closed.
+async fn announce(stream: &mut TcpStream, proxy: SocketAddr, place: Place) -> Option<(SocketAddr, Place)> {
+    match announced::client(stream, proxy, announced::IN_TIME).await {
+        Ok(client) if client == proxy => Some((client, place)),
+        Ok(client) => Some((client, place.of(client.ip())?)),
+        Err(error) => {
+            tracing::debug!(%proxy, %error, "a trusted proxy did not say whom a connection is from");
+            None
+        }
+    }
+}
+
 /// Accepts until `stop` completes, then lets running requests finish until the deadline.
 pub(super) async fn serve(
     listener: TcpListener,
@@ -106,7 +134,9 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let Some(place) = crowd.enter(peer.ip()) else {
+        let by_proxy = sites.front.trusted.has(peer.ip());
+        let place = if by_proxy { crowd.enter_by_proxy() } else { crowd.enter(peer.ip()) };
+        let Some(place) = place else {
             tracing::debug!(%peer, "too many connections: one was closed");
             continue;
         };
@@ -116,7 +146,11 @@ pub(super) async fn serve(
         }
         let sites = sites.clone();
         let (closing, connections, is_open) = (closing.clone(), tasks.clone(), open.token());
+        let mut stream = stream;
         tasks.spawn("connection", async move {
+            let announced = by_proxy && sites.front.announces;
+            let known = if announced { announce(&mut stream, peer, place).await } else { Some((peer, place)) };
+            let Some((peer, place)) = known else { return };
             let answer = move |request| sites.clone().answer(peer, request);
             serve::serve(Counted::new(stream, place), serve::Limits::default(), closing, &connections, answer).await;
             drop(is_open);

@@ -1,4 +1,5 @@
 //! The only wiring: builds every engine, binds, serves, drains.
+mod announced;
 mod crowd;
 mod listen;
 mod lock;
@@ -17,10 +18,11 @@ use crate::apps::ask::Terms;
 use crate::apps::{self, Apps};
 use crate::base::fs::write_atomic;
 use crate::base::secret::sha256_hex;
-use crate::base::{Clock, DataDir, Result, ResultExt as _, Tasks};
+use crate::base::{Clock, DataDir, Error, Result, ResultExt as _, Tasks};
 use crate::config::Config;
 use crate::git::{self, Repos};
 use crate::http::host::Domains;
+use crate::http::trust::Trusted;
 use crate::proxy::{self, Proxy, Routes};
 use crate::runner::egress::Reach;
 use crate::runner::idle::Rest;
@@ -69,6 +71,7 @@ impl Server {
     /// Errors: `Conflict` when another server runs on this folder or the address is taken; `BadInput` for
     /// settings that cannot work.
     pub async fn build(config: Config, origin: &mut Origin) -> Result<Self> {
+        let front = front(&config)?;
         // Up to the turn nothing is changed that a server which runs there has made.
         let dir = DataDir::open(&config.data)?;
         let mut lock = origin.lock(&dir)?;
@@ -151,7 +154,7 @@ impl Server {
             tasks: tasks.clone(),
         });
         let api = api::router(api::Ctx { apps: apps.clone(), accounts: accounts.clone(), repos, tasks: tasks.clone() });
-        let service = listen::Sites::new(domains, api.merge(editor), proxy);
+        let service = listen::Sites::new(domains, api.merge(editor), proxy, front);
         let apps_url = format!("{}://NAME.{apps_host}", config.scheme);
         Ok(Self { config, listener, address, editor_url, apps_url, accounts, apps, runner, tasks, service, dir, lock })
     }
@@ -232,6 +235,15 @@ async fn sweep(apps: Apps, accounts: Accounts, runner: Runner, tasks: Tasks) {
 /// `localhost:8080`; the port is left out where the scheme implies it. Behind TLS the port is the front's.
 fn with_port(domain: &str, scheme: &str, port: u16) -> String {
     if scheme == "https" || port == 80 { domain.to_owned() } else { format!("{domain}:{port}") }
+}
+
+/// Errors: `BadInput` when nobody may say what everybody is to say.
+fn front(config: &Config) -> Result<listen::Front> {
+    if config.proxy_protocol && config.trusted_proxies.is_empty() {
+        return Err(Error::bad_input("`proxy_protocol` is on, but nobody is trusted to speak it")
+            .hint("Name the addresses of your proxies in `trusted_proxies`, such as [\"10.0.0.5\"]."));
+    }
+    Ok(listen::Front { trusted: Trusted(config.trusted_proxies.clone()), announces: config.proxy_protocol })
 }
 
 /// What every app has, and the most that can be approved: never less than that.

@@ -89,6 +89,14 @@ pub fn version_ready(db: &Connection, id: i64, plan: &str, bytes: u64) -> Result
     Ok(())
 }
 
+/// Something of Steady's own was put beside its folder.
+pub fn add_version_bytes(db: &Connection, id: i64, more: u64) -> Result<()> {
+    db.prepare_cached("UPDATE versions SET bytes = bytes + ?2 WHERE id = ?1")
+        .and_then(|mut s| s.execute(params![id, i64::try_from(more).unwrap_or(i64::MAX)]))
+        .sql()?;
+    Ok(())
+}
+
 pub fn version_removed(db: &Connection, id: i64, now: Millis) -> Result<()> {
     db.prepare_cached("UPDATE versions SET removed = ?2 WHERE id = ?1")
         .and_then(|mut s| s.execute(params![id, now]))

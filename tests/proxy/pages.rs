@@ -19,7 +19,9 @@ async fn public_files_start_no_process() {
     assert!(status(&answer) == 206 && answer.ends_with("\r\n\r\nfile"), "{answer}");
     let state = || world.base.runner.status(&spec.key).unwrap();
     assert_eq!((state().state, state().cold_starts), (State::Asleep, 0));
-    for path in ["/.env", "/", "/../index.ts"] {
+    let answer = world.get("files", "/.env", "").await;
+    assert!(status(&answer) == 404 && answer.contains("x-steady: asleep"), "{answer}");
+    for path in ["/", "/.env", "/../index.ts"] {
         assert!(world.get("files", path, "").await.ends_with("from the app"), "{path}");
     }
     assert_eq!(state().cold_starts, 1);

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use steady::http::serve;
+use steady::http::trust;
+use steady::proxy::files::Folder;
 use steady::proxy::{Options, Proxy, Route, Routes, Target};
 use steady::runner::LaunchSpec;
 use steady::runner::logs::RequestLine;
@@ -49,7 +51,8 @@ pub async fn world_with(patience: Duration, limits: serve::Limits) -> World {
                     async move {
                         let host = steady::http::host::requested(request.uri(), request.headers()).unwrap_or_default();
                         let label = host.split('.').next().unwrap_or_default().to_owned();
-                        proxy.handle(&label, peer.ip(), request).await
+                        let client = trust::Client { ip: peer.ip(), scheme: None, host: None };
+                        proxy.handle(&label, &client, request).await
                     }
                 };
                 serve::serve(socket, limits, inner.stopping(), &inner, answer).await;
@@ -64,7 +67,7 @@ impl World {
     pub fn app(&self, name: &str, files: &[(&str, &str)], draft: bool) -> LaunchSpec {
         let spec = self.base.app(name, files);
         let public = spec.code.join("public");
-        let target = Target::App { key: spec.key.clone(), public: public.is_dir().then_some(public) };
+        let target = Target::App { key: spec.key.clone(), public: public.is_dir().then(|| folder(public)) };
         self.base.runner.register(spec.clone());
         self.route(name, target, draft);
         spec
@@ -74,12 +77,21 @@ impl World {
     pub fn site(&self, name: &str, files: &[(&str, &str)]) -> LaunchSpec {
         let spec = self.base.app(name, files);
         self.base.runner.register(spec.clone());
-        self.route(name, Target::Static { key: spec.key.clone(), root: PathBuf::from(&spec.code) }, false);
+        self.route(name, Target::Static { key: spec.key.clone(), root: folder(spec.code.clone()) }, false);
         spec
     }
 
     pub fn route(&self, label: &str, target: Target, draft: bool) {
-        let route = Route { target, project: format!("dev/{label}"), draft, version: "v1".into(), door: None };
+        let route = Route {
+            target,
+            project: format!("dev/{label}"),
+            draft,
+            version: "v1".into(),
+            door: None,
+            manners: Default::default(),
+            health: "/".into(),
+            sleeper: Default::default(),
+        };
         self.routes.update([(label.to_owned(), Some(route))]);
     }
 
@@ -103,6 +115,10 @@ impl World {
         assert_eq!(lines().len(), count);
         lines().remove(0)
     }
+}
+
+fn folder(root: PathBuf) -> Folder {
+    Folder::new(root, None, "v1")
 }
 
 pub struct Client(pub TcpStream);

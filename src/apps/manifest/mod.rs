@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ask::{Ask, Terms};
 use super::limit::LIMITS;
 use crate::base::Result;
+use crate::proxy::Manners;
 use crate::runner::egress::{HostRule, Reach, barred};
 use read::{Given, Source, wrong};
 
@@ -19,7 +20,7 @@ const MAX_HOSTS: usize = 200;
 /// Seconds.
 const IDLE: std::ops::RangeInclusive<u64> = 1..=86_400;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "$schema",
     "entry",
     "build",
@@ -29,9 +30,12 @@ const KEYS: [&str; 11] = [
     "reclaim_seconds",
     "background",
     "always_on",
+    "compress",
+    "wake",
     "permissions",
     "limits",
 ];
+const WAKE: [&str; 1] = ["bots"];
 const PERMISSIONS: [&str; 2] = ["net", "udp"];
 const NET: &str = "\"none\", \"public\", or a list of hosts such as [\"api.example.com\", \"*.example.com:8443\", \"203.0.113.7:5432\"]";
 const PUBLIC: &str = "a public host: private, loopback and link-local addresses are never reached";
@@ -62,6 +66,7 @@ pub struct Manifest {
     pub rest: Rest,
     /// Never put to sleep.
     pub always_on: bool,
+    pub manners: Manners,
     /// Permissions and limits.
     pub ask: Ask,
 }
@@ -73,8 +78,21 @@ impl Manifest {
             return Err(wrong(&format!("which has {} bytes, is larger than {} KiB", bytes.len(), MAX >> 10)));
         }
         let (source, object) = Source::read(bytes)?;
-        let [schema, entry, build, health, idle, freeze, reclaim, background, always_on, permissions, limits] =
-            source.keys(&object, "steady.json", KEYS)?;
+        let [
+            schema,
+            entry,
+            build,
+            health,
+            idle,
+            freeze,
+            reclaim,
+            background,
+            always_on,
+            compress,
+            wake,
+            permissions,
+            limits,
+        ] = source.keys(&object, "steady.json", KEYS)?;
         if let Some(schema) = schema {
             schema.text("a text: the address of the schema")?;
         }
@@ -89,6 +107,10 @@ impl Manifest {
                 background: background.as_ref().map_or(Ok(false), Given::flag)?,
             },
             always_on: always_on.as_ref().map_or(Ok(false), Given::flag)?,
+            manners: Manners {
+                uncompressed: !compress.as_ref().map_or(Ok(true), Given::flag)?,
+                wakes_for_all: wake.as_ref().map_or(Ok(false), |wake| bots(&source, wake))?,
+            },
             ask: Ask::default(),
         };
         let times = [idle.as_ref(), freeze.as_ref(), reclaim.as_ref()];
@@ -124,6 +146,12 @@ fn path(given: &Given<'_, '_>) -> Result<String> {
 
 fn seconds(given: &Given<'_, '_>) -> Result<u64> {
     given.number(*IDLE.start(), *IDLE.end())
+}
+
+/// Whether everything wakes it.
+fn bots(source: &Source<'_>, wake: &Given<'_, '_>) -> Result<bool> {
+    let [bots] = source.keys(wake.object("an object")?, "wake", WAKE)?;
+    bots.as_ref().map_or(Ok(false), Given::flag)
 }
 
 fn script(given: &Given<'_, '_>) -> Result<String> {

@@ -64,6 +64,16 @@ pub fn schema(terms: &Terms, id: &str) -> Value {
             "always_on": {
                 "description": "Never stand still, never sleep. Excludes the three times.", "type": "boolean", "default": false,
             },
+            "compress": {
+                "description": "Compress responses that the app does not compress itself. false where a page shows a secret beside what a visitor wrote, and a stranger could watch its length.",
+                "type": "boolean", "default": true,
+            },
+            "wake": object("For whom a sleeping app is woken.", json!({
+                "bots": {
+                    "description": "Also for scanners, health checks and the like, which otherwise get an answer without the app.",
+                    "type": "boolean", "default": false,
+                },
+            })),
             "permissions": object("What the app may reach. More than is approved stops a deploy until an owner says yes.", json!({
                 "net": {
                     "description": "Outbound connections: none, every public address, or these hosts. A host without a port means 443 and 80.",

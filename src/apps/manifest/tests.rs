@@ -50,6 +50,9 @@ fn what_is_wrong_is_named_with_its_place_and_what_would_be_right() {
         ("{\"background\": true, \"reclaim_seconds\": 9}", "line 1, column 41", "in the background", "left out"),
         ("{\"always_on\": 1}", "line 1, column 15", "`always_on` is 1", "true or false"),
         ("{\"always_on\": null}", "line 1, column 15", "is null", "true or false"),
+        ("{\"compress\": \"no\"}", "line 1, column 14", "`compress` is \"no\"", "true or false"),
+        ("{\"wake\": true}", "line 1, column 10", "`wake` is true", "an object"),
+        ("{\"wake\": {\"bot\": true}}", "line 1, column 11", "no key of wake", "Did you mean `bots`?"),
         ("{\"permissions\": []}", "line 1, column 17", "`permissions` is a list", "an object"),
         ("{\"permissions\": {\n\"network\": \"none\"}}", "line 2, column 1", "no key of permissions", "mean `net`?"),
         ("{\"permissions\": {\"net\": \"all\"}}", "line 1, column 25", "`net` is \"all\"", "\"public\", or a list"),
@@ -121,6 +124,10 @@ fn all_keys_are_read() {
     );
     assert_eq!(parse("{}").expect("empty is fine"), Manifest::default());
     assert!(parse(r#"{"always_on": true}"#).expect("right").always_on);
+    let manners = |text: &str| parse(text).expect("right").manners;
+    assert_eq!(manners(r#"{"compress": true, "wake": {}}"#), Manners::default());
+    assert!(manners(r#"{"compress": false}"#).uncompressed);
+    assert!(manners(r#"{"wake": {"bots": true}}"#).wakes_for_all);
     let rest = |text: &str| parse(text).expect("right").rest;
     let times = Rest { freeze_seconds: Some(5), reclaim_seconds: Some(9), background: false };
     assert_eq!(rest(r#"{"freeze_seconds": 5, "reclaim_seconds": 9}"#), times);
@@ -169,7 +176,8 @@ fn the_schema_and_the_parser_agree() {
         r#"{"freeze_seconds": 5, "reclaim_seconds": 86400, "background": false}"#,
         r#"{"background": true, "idle_seconds": 5}"#,
         r#"{"background": true, "always_on": true}"#,
-        r#"{"permissions": {}, "limits": {}}"#,
+        r#"{"permissions": {}, "limits": {}, "wake": {}}"#,
+        r#"{"compress": false, "wake": {"bots": true}}"#,
         r#"{"permissions": {"net": "none"}}"#,
         r#"{"permissions": {"net": "public", "udp": []}}"#,
         r#"{"permissions": {"net": ["a.example", "*.b.example:8443", "[2001:db8::1]:443", "2001:db8::1"]}}"#,
@@ -197,6 +205,9 @@ fn the_schema_and_the_parser_agree() {
         r#"{"background": true, "reclaim_seconds": 5}"#,
         r#"{"background": 1}"#,
         r#"{"reclaim_seconds": 0}"#,
+        r#"{"compress": 1}"#,
+        r#"{"wake": {"bots": "yes"}}"#,
+        r#"{"wake": {"x": true}}"#,
         r#"{"permissions": {"x": 1}}"#,
         r#"{"permissions": {"net": "all"}}"#,
         r#"{"permissions": {"net": ["https://a.example"]}}"#,
@@ -216,5 +227,6 @@ fn the_schema_and_the_parser_agree() {
     let sorted = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
     assert_eq!(keys(&schema), sorted(&KEYS));
     assert_eq!(keys(&schema["properties"]["permissions"]), sorted(&PERMISSIONS));
+    assert_eq!(keys(&schema["properties"]["wake"]), sorted(&WAKE));
     assert_eq!(keys(&schema["properties"]["limits"]), sorted(&LIMITS.map(Limit::name)));
 }

@@ -1,7 +1,7 @@
 //! Names, stamps and tags by which browsers keep files. Pure.
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
@@ -19,9 +19,9 @@ pub fn etag(version: &str, name: &str, meta: &Metadata) -> String {
     format!("\"{}\"", hex::encode(&hash.finalize()[..10]))
 }
 
-/// Whole seconds, as HTTP dates are.
-pub fn modified(meta: &Metadata) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(u64::try_from(meta.mtime()).unwrap_or(0))
+/// Whole seconds since 1970, as HTTP dates are.
+pub fn seconds(meta: &Metadata) -> u64 {
+    u64::try_from(meta.mtime()).unwrap_or(0)
 }
 
 /// What a client holds already. `If-None-Match` wins over the date; a date must be exactly ours, because a
@@ -78,6 +78,7 @@ fn changes(part: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
     fn names_with_a_hash() {

@@ -1,61 +1,46 @@
-//! Which stored form of a file to send: itself, or a precompressed sibling the client accepts.
+//! Which stored form of a file to send, looked for on the disk: for folders with too many files for an index.
 use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 
+use super::super::compress::{Coding, accept};
+use super::cache;
+use super::index::{Entry, Form};
 use crate::base::fs::open_beneath;
 
-/// A file below the root, open for reading.
-pub struct Chosen {
-    pub file: File,
-    pub meta: Metadata,
-    /// Relative to the root, of the form sent.
-    pub name: PathBuf,
-    pub encoding: Option<&'static str>,
-    /// Other clients get other forms.
-    pub varies: bool,
-}
-
-/// Best first.
-const FORMS: [(&str, &str); 3] = [("br", "br"), ("zstd", "zst"), ("gzip", "gz")];
-
-/// `None` when there is no such regular file inside.
-pub fn choose(root: &Path, name: &Path, accept_encoding: Option<&str>) -> Option<Chosen> {
-    let (file, meta) = open(root, name)?;
-    let mut chosen = Chosen { file, meta, name: name.to_owned(), encoding: None, varies: false };
-    if !compressible(name) {
-        return Some(chosen);
-    }
-    for (encoding, extension) in FORMS {
+/// The file and those of its compressed siblings that are there. `None` when there is no such regular file inside.
+pub fn look(root: &Path, name: &Path, version: &str) -> Option<Entry> {
+    let (_, meta) = open(root, name)?;
+    let tag = |name: &Path, meta: &Metadata| cache::etag(version, &name.to_string_lossy(), meta);
+    let mut forms = Vec::new();
+    for coding in Coding::SMALL.into_iter().filter(|_| compressible(name)) {
         let mut sibling = name.as_os_str().to_owned();
         sibling.push(".");
-        sibling.push(extension);
+        sibling.push(coding.extension());
         let sibling = PathBuf::from(sibling);
-        let Some((file, meta)) = open(root, &sibling) else { continue };
-        chosen.varies = true;
-        if accepts(accept_encoding, encoding) {
-            return Some(Chosen { file, meta, name: sibling, encoding: Some(encoding), varies: true });
-        }
+        let Some((_, meta)) = open(root, &sibling) else { continue };
+        let (tag, name) = (tag(&sibling, &meta), sibling.to_str()?.to_owned());
+        forms.push(Form { coding, name, packed: false, length: meta.len(), tag });
     }
-    Some(chosen)
+    let (length, modified, tag) = (meta.len(), cache::seconds(&meta), tag(name, &meta));
+    Some(Entry { name: name.to_str()?.to_owned(), length, modified, tag, forms })
 }
 
-fn open(root: &Path, name: &Path) -> Option<(File, Metadata)> {
+/// The form that a client with these `Accept-Encoding` lines gets; `None`: the file itself.
+pub fn form<'a, 'h>(entry: &'a Entry, accepted: impl Iterator<Item = &'h [u8]>) -> Option<&'a Form> {
+    let mut offered = [Coding::Gzip; Coding::SMALL.len()];
+    let mut count = 0;
+    let there = |coding: &Coding| entry.forms.iter().any(|form| form.coding == *coding);
+    for (place, coding) in offered.iter_mut().zip(Coding::SMALL.into_iter().filter(there)) {
+        (*place, count) = (coding, count + 1);
+    }
+    let best = accept::best(accepted, &offered[..count])?;
+    entry.forms.iter().find(|form| form.coding == best)
+}
+
+pub fn open(root: &Path, name: &Path) -> Option<(File, Metadata)> {
     let file = open_beneath(root, name).ok()?;
     let meta = file.metadata().ok()?;
     Some((file, meta))
-}
-
-/// `Accept-Encoding` names it, with a weight above zero. `*` is not taken as a wish.
-fn accepts(header: Option<&str>, encoding: &str) -> bool {
-    header.unwrap_or_default().split(',').any(|item| {
-        let mut halves = item.split(';').map(str::trim);
-        let named = halves.next().is_some_and(|name| name.eq_ignore_ascii_case(encoding));
-        let refused = halves.any(|weight| {
-            let weight = weight.strip_prefix(['q', 'Q']).and_then(|w| w.trim_start().strip_prefix('='));
-            weight.is_some_and(|w| w.trim().parse::<f32>().is_ok_and(|w| w <= 0.0))
-        });
-        named && !refused
-    })
 }
 
 /// Pictures, films and archives have no compressed siblings worth looking for.
@@ -66,26 +51,5 @@ fn compressible(name: &Path) -> bool {
         "audio" | "video" => name.extension().is_some_and(|e| e == "ts"),
         "application" => !matches!(kind.subtype().as_str(), "zip" | "gzip" | "zstd" | "x-gzip"),
         _ => true,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn accepted_encodings() {
-        for (header, yes) in [
-            (Some("gzip, deflate, br"), true),
-            (Some("BR;q=0.5"), true),
-            (Some("br;q=0"), false),
-            (Some("br; q=0.000"), false),
-            (Some("brotli"), false),
-            (Some("*"), false),
-            (Some(""), false),
-            (None, false),
-        ] {
-            assert_eq!(accepts(header, "br"), yes, "{header:?}");
-        }
     }
 }

@@ -1,27 +1,32 @@
 //! Files of a version folder, answered without a process.
 pub mod cache;
 pub mod choose;
+pub mod folder;
+pub mod index;
+pub mod pack;
 pub mod path;
 pub mod range;
+pub mod send;
+pub mod walk;
 
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body;
-use bytes::Bytes;
 use hyper::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED,
     LOCATION, RANGE, VARY,
 };
 use hyper::{Method, Response, StatusCode, Uri};
-use tokio::io::AsyncReadExt as _;
-use tokio_util::io::ReaderStream;
 
 use crate::base::{Result, ResultExt as _};
-use choose::{Chosen, choose};
+pub use folder::Folder;
+use folder::Known;
+use index::{Entry, Found};
 use path::{Wanted, wanted};
 use range::{Part, part};
+use send::Contents;
 
 /// A request as far as files are concerned.
 #[derive(Clone, Debug)]
@@ -29,27 +34,36 @@ pub struct Ask {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
-    /// Of the app; part of every tag.
-    pub version: String,
 }
 
-/// Files up to this size are read at once; larger ones are streamed in pieces of it.
-const PIECE: u64 = 64 << 10;
-
-/// The file `ask` names below `root`, if there is one and it may be had. `None`: let somebody else answer.
+/// The file `ask` names in the folder, if there is one and it may be had. `None`: let somebody else answer.
 /// Errors: `Internal` when a file that is there cannot be read.
-pub async fn find(root: &Path, ask: Ask) -> Result<Option<Response<Body>>> {
-    if !readable(&ask.method) {
+pub async fn find(folder: &Folder, ask: Ask) -> Result<Option<Response<Body>>> {
+    if !readable(&ask.method) || folder.surely_lacks(ask.uri.path()) {
         return Ok(None);
     }
-    let Some(wanted) = wanted(ask.uri.path()) else { return Ok(None) };
-    let root = root.to_owned();
-    off_thread(move || find_now(&root, &wanted, &ask)).await
+    let response = match &*folder.known().await? {
+        Known::All(index) => match index.find(ask.uri.path()) {
+            Found::File(entry) => respond(folder, entry, &ask)?,
+            Found::Folder => to_folder(&ask.uri)?,
+            Found::Nothing => return Ok(None),
+        },
+        Known::TooMany => {
+            let Some(wanted) = wanted(ask.uri.path()) else { return Ok(None) };
+            let folder = folder.clone();
+            let looked = tokio::task::spawn_blocking(move || look(&folder, &wanted, &ask));
+            match looked.await.internal("while looking up a static file")?? {
+                Some(response) => response,
+                None => return Ok(None),
+            }
+        }
+    };
+    send::send(response).await.map(Some)
 }
 
 /// What a site of files alone says when [`find`] found nothing: 405, or its own `404.html`, or `None`.
 /// Errors: `Internal` when that page is there and cannot be read.
-pub async fn missing(root: &Path, ask: Ask) -> Result<Option<Response<Body>>> {
+pub async fn missing(folder: &Folder, ask: Ask) -> Result<Option<Response<Body>>> {
     if !readable(&ask.method) {
         let mut response = Response::new(Body::from("error: this site can only be read\nhint: Use GET or HEAD.\n"));
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
@@ -57,63 +71,41 @@ pub async fn missing(root: &Path, ask: Ask) -> Result<Option<Response<Body>>> {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         return Ok(Some(response));
     }
-    let root = root.to_owned();
-    off_thread(move || {
-        let accepted = text(&ask.headers, &ACCEPT_ENCODING);
-        let Some(chosen) = choose(&root, Path::new("404.html"), accepted) else { return Ok(None) };
-        let plain = Ask { headers: HeaderMap::new(), ..ask };
-        let mut response = respond(chosen, Path::new("404.html"), &plain)?;
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        for header in [ETAG, LAST_MODIFIED, ACCEPT_RANGES] {
-            response.headers_mut().remove(header);
+    // Whatever the request says of what it has, or of parts, is not about this page.
+    let mut plain = Ask { headers: HeaderMap::new(), ..ask.clone() };
+    plain.headers.extend(ask.headers.get(ACCEPT_ENCODING).map(|accepted| (ACCEPT_ENCODING, accepted.clone())));
+    const PAGE: &str = "404.html";
+    let response = match &*folder.known().await? {
+        Known::All(index) => index.named(PAGE).map(|entry| respond(folder, entry, &plain)).transpose()?,
+        Known::TooMany => {
+            let folder = folder.clone();
+            let looked = tokio::task::spawn_blocking(move || look(&folder, &Wanted::File(PAGE.into()), &plain));
+            looked.await.internal("while looking up a static file")??
         }
-        Ok(Some(response))
-    })
-    .await
+    };
+    let Some(mut response) = response else { return Ok(None) };
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    for header in [ETAG, LAST_MODIFIED, ACCEPT_RANGES] {
+        response.headers_mut().remove(header);
+    }
+    send::send(response).await.map(Some)
 }
 
 pub fn readable(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// Looking up and reading may wait for a disk.
-async fn off_thread(
-    work: impl FnOnce() -> Result<Option<Response<Contents>>> + Send + 'static,
-) -> Result<Option<Response<Body>>> {
-    let found = tokio::task::spawn_blocking(work).await.internal("while looking up a static file")??;
-    Ok(found.map(|response| response.map(Contents::into_body)))
-}
-
-/// What is sent of a file.
-enum Contents {
-    Bytes(Bytes),
-    /// From where the file stands, this many bytes.
-    Stream(std::fs::File, u64),
-}
-
-impl Contents {
-    fn into_body(self) -> Body {
-        match self {
-            Self::Bytes(bytes) => Body::from(bytes),
-            Self::Stream(file, length) => {
-                let file = tokio::fs::File::from_std(file).take(length);
-                Body::from_stream(ReaderStream::with_capacity(file, usize::try_from(PIECE).unwrap_or(4096)))
-            }
-        }
-    }
-}
-
-fn find_now(root: &Path, wanted: &Wanted, ask: &Ask) -> Result<Option<Response<Contents>>> {
-    let accepted = text(&ask.headers, &ACCEPT_ENCODING);
+/// The same without an index. Waits for the disk.
+fn look(folder: &Folder, wanted: &Wanted, ask: &Ask) -> Result<Option<Response<Contents>>> {
     let file = match wanted {
         Wanted::File(file) => file.clone(),
         Wanted::Folder(folder) => folder.join("index.html"),
     };
-    if let Some(chosen) = choose(root, &file, accepted) {
-        return respond(chosen, &file, ask).map(Some);
+    if let Some(entry) = choose::look(folder.root(), &file, folder.version()) {
+        return respond(folder, &entry, ask).map(Some);
     }
     match wanted {
-        Wanted::File(folder) if choose(root, &folder.join("index.html"), None).is_some() => {
+        Wanted::File(file) if choose::open(folder.root(), &file.join("index.html")).is_some() => {
             Ok(Some(to_folder(&ask.uri)?))
         }
         _ => Ok(None),
@@ -124,42 +116,43 @@ fn find_now(root: &Path, wanted: &Wanted, ask: &Ask) -> Result<Option<Response<C
 /// two slashes, so it cannot lead to another host.
 fn to_folder(uri: &Uri) -> Result<Response<Contents>> {
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let mut response = Response::new(Contents::Bytes(Bytes::new()));
+    let mut response = Response::new(Contents::Nothing);
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     set(&mut response, LOCATION, &format!("{}/{query}", uri.path()))?;
     set(&mut response, CACHE_CONTROL, "no-cache")?;
     Ok(response)
 }
 
-/// `name` is what was asked for; `chosen` may be a compressed form of it.
-fn respond(chosen: Chosen, name: &Path, ask: &Ask) -> Result<Response<Contents>> {
-    let Chosen { mut file, meta, name: stored, encoding, varies } = chosen;
-    let length = meta.len();
-    let tag = cache::etag(&ask.version, &stored.to_string_lossy(), &meta);
-    let modified = cache::modified(&meta);
+/// Touches no disk: all it says is in the entry.
+fn respond(folder: &Folder, entry: &Entry, ask: &Ask) -> Result<Response<Contents>> {
+    let accepted = ask.headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
+    let form = choose::form(entry, accepted);
+    let (length, tag) = form.map_or((entry.length, &entry.tag), |form| (form.length, &form.tag));
+    let modified = UNIX_EPOCH + Duration::from_secs(entry.modified);
+    let name = Path::new(&entry.name);
     let kind = content_type(name);
     let file_name = name.file_name().unwrap_or_default().to_string_lossy();
 
-    let mut response = Response::new(Contents::Bytes(Bytes::new()));
-    set(&mut response, ETAG, &tag)?;
+    let mut response = Response::new(Contents::Nothing);
+    set(&mut response, ETAG, tag)?;
     set(&mut response, LAST_MODIFIED, &httpdate::fmt_http_date(modified))?;
     set(&mut response, CACHE_CONTROL, cache::policy(&file_name, kind.starts_with("text/html")))?;
-    if varies {
+    if !entry.forms.is_empty() {
         set(&mut response, VARY, "accept-encoding")?;
     }
     let header = |name: &HeaderName| text(&ask.headers, name);
-    if cache::is_held(header(&IF_NONE_MATCH), header(&IF_MODIFIED_SINCE), &tag, modified) {
+    if cache::is_held(header(&IF_NONE_MATCH), header(&IF_MODIFIED_SINCE), tag, modified) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(response);
     }
     set(&mut response, CONTENT_TYPE, &kind)?;
     set(&mut response, HeaderName::from_static("x-content-type-options"), "nosniff")?;
     set(&mut response, ACCEPT_RANGES, "bytes")?;
-    if let Some(encoding) = encoding {
-        set(&mut response, CONTENT_ENCODING, encoding)?;
+    if let Some(form) = form {
+        set(&mut response, CONTENT_ENCODING, form.coding.name())?;
     }
     let asked = header(&RANGE).filter(|_| ask.method == Method::GET);
-    let applies = cache::range_applies(header(&IF_RANGE), &tag, modified);
+    let applies = cache::range_applies(header(&IF_RANGE), tag, modified);
     let (start, end) = match part(asked.filter(|_| applies), length) {
         Part::Whole => (0, length),
         Part::Bytes { start, end } => {
@@ -176,19 +169,14 @@ fn respond(chosen: Chosen, name: &Path, ask: &Ask) -> Result<Response<Contents>>
         }
     };
     set(&mut response, CONTENT_LENGTH, &(end - start).to_string())?;
-    if ask.method == Method::HEAD || start == end {
-        return Ok(response);
+    if ask.method != Method::HEAD && start < end {
+        let (root, name) = match form {
+            Some(form) if form.packed => (folder.packed(), &form.name),
+            Some(form) => (folder.root(), &form.name),
+            None => (folder.root(), &entry.name),
+        };
+        *response.body_mut() = Contents::Part { root: root.to_owned(), name: PathBuf::from(name), start, end };
     }
-    if start > 0 {
-        file.seek(SeekFrom::Start(start)).internal("while reading a static file")?;
-    }
-    *response.body_mut() = if end - start > PIECE {
-        Contents::Stream(file, end - start)
-    } else {
-        let mut bytes = Vec::with_capacity(usize::try_from(end - start).unwrap_or(0));
-        file.take(end - start).read_to_end(&mut bytes).internal("while reading a static file")?;
-        Contents::Bytes(bytes.into())
-    };
     Ok(response)
 }
 

@@ -26,9 +26,7 @@ pub fn wanted(path: &str) -> Option<Wanted> {
     if !rest.is_empty() {
         for (depth, part) in rest.split('/').enumerate() {
             let name = percent_decode_str(part).decode_utf8().ok()?;
-            let hidden = name.starts_with('.') && !(depth == 0 && name == ".well-known");
-            let odd = name.chars().any(|c| c.is_control() || c == '/' || c == '\\');
-            if name.is_empty() || name.len() > 255 || hidden || odd {
+            if !is_plain(&name, depth) {
                 return None;
             }
             file.push(&*name);
@@ -37,6 +35,13 @@ pub fn wanted(path: &str) -> Option<Wanted> {
         return None; // `//`
     }
     Some(if is_folder { Wanted::Folder(file) } else { Wanted::File(file) })
+}
+
+/// Whether a part of a path, decoded, may name something: `depth` folders lie above it.
+pub fn is_plain(name: &str, depth: usize) -> bool {
+    let hidden = name.starts_with('.') && !(depth == 0 && name == ".well-known");
+    let odd = name.chars().any(|c| c.is_control() || c == '/' || c == '\\');
+    !(name.is_empty() || name.len() > 255 || hidden || odd)
 }
 
 #[cfg(test)]

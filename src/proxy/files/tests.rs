@@ -5,7 +5,13 @@ use http_body_util::BodyExt as _;
 use proptest::prelude::*;
 
 /// A site, and beside it things nobody may see.
-fn site() -> (tempfile::TempDir, PathBuf) {
+fn site() -> (tempfile::TempDir, Folder) {
+    let (dir, root) = site_at();
+    let folder = Folder::new(root, None, "v1");
+    (dir, folder)
+}
+
+fn site_at() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");
     let put = |name: &str, text: &str| {
@@ -34,7 +40,7 @@ fn site() -> (tempfile::TempDir, PathBuf) {
 
 fn ask(method: &str, uri: &str, headers: &[(&'static str, &str)]) -> Ask {
     let headers = headers.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_str(v).unwrap()));
-    Ask { method: method.parse().unwrap(), uri: uri.parse().unwrap(), headers: headers.collect(), version: "v1".into() }
+    Ask { method: method.parse().unwrap(), uri: uri.parse().unwrap(), headers: headers.collect() }
 }
 
 struct Got {
@@ -55,7 +61,7 @@ async fn read(response: Response<Body>) -> Got {
     Got { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
-async fn get(root: &Path, uri: &str, headers: &[(&'static str, &str)]) -> Option<Got> {
+async fn get(root: &Folder, uri: &str, headers: &[(&'static str, &str)]) -> Option<Got> {
     match find(root, ask("GET", uri, headers)).await.unwrap() {
         Some(response) => Some(read(response).await),
         None => None,
@@ -112,9 +118,12 @@ async fn what_is_held_is_not_sent_again() {
         assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", tag));
     }
     assert_eq!(get(&root, "/app.js", &[("if-none-match", "\"other\"")]).await.unwrap().status, 200);
-    let mut other = ask("GET", "/app.js", &[("if-none-match", tag)]);
-    other.version = "v2".into();
-    assert_eq!(find(&root, other).await.unwrap().unwrap().status(), 200, "another version's file");
+    let other = Folder::new(root.root().to_owned(), None, "v2");
+    assert_eq!(
+        find(&other, ask("GET", "/app.js", &[("if-none-match", tag)])).await.unwrap().unwrap().status(),
+        200,
+        "another version's file"
+    );
 }
 
 #[tokio::test]
@@ -161,7 +170,9 @@ async fn head_and_other_methods() {
     assert_eq!((post.status, post.header("allow")), (405, "GET, HEAD"));
     assert!(missing(&root, ask("GET", "/nope", &[])).await.unwrap().is_none());
     #[allow(clippy::disallowed_methods)] // a test's own folder
-    std::fs::write(root.join("404.html"), "lost").unwrap();
+    std::fs::write(root.root().join("404.html"), "lost").unwrap();
+    // A folder never changes once it is served; this one was.
+    let root = Folder::new(root.root().to_owned(), None, "v1");
     let lost = read(missing(&root, ask("GET", "/nope", &[])).await.unwrap().unwrap()).await;
     assert_eq!((lost.status, lost.body.as_str(), lost.header("etag")), (404, "lost", ""));
 }
@@ -197,20 +208,83 @@ fn path() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn nothing_outside_the_root_is_ever_sent(paths in proptest::collection::vec(path(), 1..20)) {
-        let (_dir, root) = site();
+        let (_dir, root) = site_at();
         let real_root = root.canonicalize().unwrap();
         for path in paths {
             let Some(wanted) = wanted(&path) else { continue };
             let (Wanted::File(name) | Wanted::Folder(name)) = wanted;
             for name in [name.clone(), name.join("index.html")] {
-                if let Some(chosen) = choose(&root, &name, Some("br, gzip, zstd")) {
+                if let Some((file, _)) = choose::open(&root, &name) {
                     let mut text = String::new();
-                    std::io::Read::read_to_string(&mut &chosen.file, &mut text).unwrap();
+                    std::io::Read::read_to_string(&mut &file, &mut text).unwrap();
                     prop_assert!(!text.contains("SECRET"), "{path}");
-                    let real = root.join(&chosen.name).canonicalize().unwrap();
+                    let real = root.join(&name).canonicalize().unwrap();
                     prop_assert!(real.starts_with(&real_root), "{path} opened {}", real.display());
                 }
             }
         }
     }
+
+    /// With an index and without one, packed and not, the same is said of every path.
+    #[test]
+    fn an_index_says_what_the_disk_says(paths in proptest::collection::vec(path(), 1..20)) {
+        let (dir, root) = site_at();
+        std::fs::remove_file(root.join("etc")).unwrap(); // a link to a folder: then there is no index
+        let packed = dir.path().join("packed");
+        let budget = pack::Budget { time: Duration::from_secs(60), bytes: 1 << 20 };
+        pack::pack(&root, &packed, budget, &|| false).unwrap().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let walked = Folder::new(root.clone(), None, "v1");
+        let packed = Folder::new(root.clone(), Some(packed), "v1");
+        for path in paths {
+            let Ok(uri) = path.parse::<Uri>() else { continue };
+            let ask = Ask { method: Method::GET, uri, headers: HeaderMap::new() };
+            let disk = wanted(ask.uri.path()).and_then(|wanted| look(&walked, &wanted, &ask).unwrap());
+            let disk = disk.map(|response| runtime.block_on(async { read(send::send(response).await.unwrap()).await }));
+            for folder in [&walked, &packed] {
+                let found = runtime.block_on(find(folder, ask.clone())).unwrap();
+                let found = found.map(|response| runtime.block_on(read(response)));
+                let said = |got: &Option<Got>| got.as_ref().map(|got| (got.status, got.body.clone()));
+                prop_assert_eq!(said(&found), said(&disk), "{}", path);
+                prop_assert_eq!(folder.surely_lacks(&path), found.is_none(), "{}", path);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn packed_forms_go_to_who_accepts_them() {
+    let (dir, root) = site_at();
+    #[allow(clippy::disallowed_methods)] // a test's own folder
+    std::fs::write(root.join("page.html"), "<p>a line</p>\n".repeat(1000)).unwrap();
+    std::fs::remove_file(root.join("etc")).unwrap();
+    let packed = dir.path().join("packed");
+    let budget = pack::Budget { time: Duration::from_secs(60), bytes: 1 << 20 };
+    pack::pack(&root, &packed, budget, &|| false).unwrap().unwrap();
+    let folder = Folder::new(root, Some(packed), "v1");
+    let plain = get(&folder, "/page.html", &[]).await.unwrap();
+    assert_eq!((plain.body.len(), plain.header("content-encoding")), (14_000, ""));
+    for accepted in ["br", "zstd", "gzip"] {
+        let ask = ask("GET", "/page.html", &[("accept-encoding", accepted)]);
+        let got = find(&folder, ask).await.unwrap().unwrap();
+        let header = |name: &str| got.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!((header("content-encoding"), header("vary")), (accepted.into(), "accept-encoding".into()));
+        let (tag, length) = (header("etag"), header("content-length"));
+        assert!(tag != plain.header("etag") && !tag.starts_with("W/"), "{tag}");
+        let body = got.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(length, body.len().to_string());
+        assert!(body.len() < 1000);
+        let again =
+            get(&folder, "/page.html", &[("accept-encoding", accepted), ("if-none-match", &tag)]).await.unwrap();
+        assert_eq!((again.status, again.body.as_str()), (304, ""));
+        let range = [("accept-encoding", accepted), ("range", "bytes=0-3"), ("if-range", tag.as_str())];
+        let request = ask_of(&range);
+        let part = find(&folder, request).await.unwrap().unwrap();
+        assert_eq!(part.status(), 206);
+        assert_eq!(part.into_body().collect().await.unwrap().to_bytes(), body.slice(..4));
+    }
+}
+
+fn ask_of(headers: &[(&'static str, &str)]) -> Ask {
+    ask("GET", "/page.html", headers)
 }
