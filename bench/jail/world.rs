@@ -43,6 +43,7 @@ impl World {
             gate_waiters: 1000,
             drain_timeout: Duration::from_secs(1),
             spares,
+            warm: 0,
             tier: None,
         };
         let tasks = Tasks::new();
@@ -62,6 +63,8 @@ impl World {
             home: at.join("home"),
             logs: at.join("logs"),
             entry: Entry::Module { path: "index.ts".into() },
+            bundle: None,
+            pooled: false,
             env: Vec::new(),
             redact: Vec::new(),
             limits: Limits::default(),

@@ -22,6 +22,7 @@ const GIVEN: &[&str] = &[
     "STEADY_PROJECT",
     "STEADY_VERSION",
     "STEADY_SOCKET",
+    "STEADY_ENTRY",
     "STEADY_INSTANCE",
     "LD_PRELOAD",
     "LD_LIBRARY_PATH",

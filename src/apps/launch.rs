@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::approve::approved_in;
 use super::ask::Ask;
+use super::bundle::Bundle;
 use super::pipeline::Live;
 use super::plan::{Plan, Run};
 use super::{Apps, Project};
@@ -13,7 +14,7 @@ use crate::proxy::door::Door;
 use crate::proxy::files::Folder;
 use crate::proxy::{Route, Target};
 use crate::runner::idle::Rest;
-use crate::runner::{AppKey, Entry, LaunchSpec};
+use crate::runner::{AppKey, Entry, LaunchSpec, POOL_UIDS};
 use crate::store::apps::AppRow;
 use crate::store::deploys::VersionRow;
 use crate::store::drafts::DraftRow;
@@ -47,7 +48,7 @@ pub(super) fn candidate_disk(app: i64) -> Result<u32> {
 fn uid(id: i64, kind: i64) -> Result<u32> {
     u32::try_from(id * 4 + kind)
         .ok()
-        .filter(|uid| *uid < 1_000_000)
+        .filter(|uid| *uid < POOL_UIDS.start)
         .ok_or_else(|| Error::internal("this server has given out all its uids"))
 }
 
@@ -91,6 +92,18 @@ impl Plan {
             reclaim: self.rest.reclaim_seconds.map(Duration::from_secs).or(usual.reclaim),
         }
     }
+    /// Whether its bundle, if it has one, is as good as its source where these variables are.
+    fn is_bundled_for(&self, env: &[(String, Secret<String>)]) -> bool {
+        let otherwise = env.iter().any(|(name, value)| name == "NODE_ENV" && value.expose() != "production");
+        !otherwise && self.bundle.as_ref().is_some_and(Bundle::is_usable)
+    }
+    /// Nobody tried yet, or another Bun did.
+    pub(super) fn wants_bundle(&self) -> bool {
+        match &self.bundle {
+            None => !self.is_static(),
+            Some(bundle) => !bundle.is_usable() && !matches!(bundle, Bundle::Without { .. }),
+        }
+    }
     pub(super) fn is_static(&self) -> bool {
         matches!(self.run, Run::Static { .. })
     }
@@ -121,6 +134,8 @@ impl Apps {
         let name = format!("v{}", version.number);
         let mut spec = self.spec(AppKey::app(app), project, &name, plan, &self.url(project.host.as_str()), granted);
         spec.code = self.dir().version(app, version.id);
+        spec.bundle = plan.is_bundled_for(&spec.env).then(|| self.dir().bundle(app, version.id));
+        spec.pooled = plan.bundle.as_ref().is_some_and(Bundle::is_pooled);
         spec.home = self.dir().app_home(app);
         spec.logs = self.dir().app_logs(app);
         spec.uid_offset = app_uid(app)?;
@@ -185,6 +200,8 @@ impl Apps {
             home: Default::default(),
             logs: Default::default(),
             entry: plan.entry(),
+            bundle: None,
+            pooled: false,
             env,
             redact: variables.into_iter().map(|v| (v.name, v.value)).collect(),
             limits,

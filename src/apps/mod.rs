@@ -2,6 +2,7 @@
 mod approve;
 pub mod ask;
 mod boot;
+mod bundle;
 mod create;
 mod delete;
 mod deploy;

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use super::ask::Ask;
+use super::bundle::Bundle;
 use super::deploy::Intent;
 use super::draft::COPY;
 use super::home::Passing;
@@ -76,7 +77,7 @@ impl Apps {
         made: &mut Option<i64>,
     ) -> Result<()> {
         let permit = |ask: &Ask| self.permit(project, intent, row, ask, record);
-        let (version, plan) = self.version_for(project, intent.commit, record, &permit, made).await?;
+        let (version, mut plan) = self.version_for(project, intent.commit, record, &permit, made).await?;
         let spec = self.app_spec(project, &version, &plan, row.env_version)?;
         let (store, clock) = (self.store().clone(), self.clock().clone());
         let (recorder, deploy, id) = (record.clone(), row.id, version.id);
@@ -97,7 +98,7 @@ impl Apps {
             self.runner().remove(&spec.key).await;
             self.runner().register(spec);
         } else {
-            self.check(project, &version, &plan, &spec, record).await?;
+            let spec = self.sound(project, (&version, &mut plan), spec, record).await?;
             let _stage = record.stage("switch");
             self.runner().hand_over(spec, Box::new(commit)).await.map_err(boot_error)?;
         }
@@ -119,13 +120,20 @@ impl Apps {
         if let Some(version) = &known {
             *made = Some(version.id);
             if !version.removed && self.dir().version(project.app, version.id).is_dir() {
-                let plan = Plan::parse(&version.plan)?;
+                let mut plan = Plan::parse(&version.plan)?;
                 permit(&plan.ask)?;
                 record.progress().line(format!("v{} of this commit is ready already", version.number));
+                if plan.wants_bundle() {
+                    let code = self.dir().version(project.app, version.id);
+                    let folder = self.bundle(project.app, &code, &mut plan, record).await;
+                    self.place_bundle(project.app, version.id, folder)?;
+                    self.store().write(|db| deploys::version_ready(db, version.id, &plan.json()?, version.bytes))?;
+                }
                 return Ok((version.clone(), plan));
             }
         }
-        let prepared = self.prepare(project.id, project.app, commit, record, permit).await?;
+        let mut prepared = self.prepare(project.id, project.app, commit, record, permit).await?;
+        let bundle = self.bundle(project.app, prepared.dir.path(), &mut prepared.plan, record).await;
         let now = self.clock().now();
         let version = match known {
             Some(version) => version,
@@ -135,8 +143,31 @@ impl Apps {
         let (plan, bytes) = (prepared.plan.clone(), prepared.bytes);
         self.unpack(project.app, version.id)?;
         prepared.place(&self.dir().version(project.app, version.id))?;
+        self.place_bundle(project.app, version.id, bundle)?;
         self.store().write(|db| deploys::version_ready(db, version.id, &plan.json()?, bytes))?;
         Ok((version, plan))
+    }
+
+    /// The spec that came up: of the bundle, else once more of the source, and then the version stays with that.
+    async fn sound(
+        &self,
+        project: &Project,
+        (version, plan): (&VersionRow, &mut Plan),
+        mut spec: LaunchSpec,
+        record: &Recorder,
+    ) -> Result<LaunchSpec> {
+        let Err(bundled) = self.check(project, version, plan, &spec, record).await else { return Ok(spec) };
+        if spec.bundle.take().is_none() {
+            return Err(bundled);
+        }
+        record.progress().line(format!("its bundle did not come up ({}): trying the source", bundled.public));
+        self.check(project, version, plan, &spec, record).await?;
+        let why = format!("only its source came up: {}", bundled.public);
+        record.progress().line(format!("not bundled, so it starts from its source: {why}"));
+        plan.bundle = Some(Bundle::Without { why });
+        self.store().write(|db| deploys::version_ready(db, version.id, &plan.json()?, version.bytes))?;
+        self.place_bundle(project.app, version.id, None)?;
+        Ok(spec)
     }
 
     /// Boots the candidate on a copy of the data and asks it for its health path. Nothing live is touched.
@@ -244,6 +275,7 @@ impl Apps {
                 crate::base::fs::remove_tree(&self.dir().version(app, version.id))
                     .internal("while removing a version")?;
                 self.unpack(app, version.id)?;
+                self.place_bundle(app, version.id, None)?;
             }
             Ok(())
         });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Ask, Terms};
+use super::bundle::Bundle;
 use super::manifest::{Manifest, Rest};
 use crate::base::{Error, Kind, Result};
 use crate::proxy::Manners;
@@ -28,6 +29,9 @@ pub struct Plan {
     pub ask: Ask,
     #[serde(default, skip_serializing_if = "PageNames::is_empty")]
     pub pages: PageNames,
+    /// `None`: nobody tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<Bundle>,
 }
 
 /// Where the version has pages of its own for what Steady answers in its place. Relative to its code.
@@ -159,6 +163,7 @@ pub fn plan(files: &Files<'_>) -> Result<Plan> {
         rest: manifest.rest,
         manners: manifest.manners,
         ask: manifest.ask,
+        bundle: None,
     })
 }
 

@@ -78,6 +78,10 @@ impl DataDir {
     pub fn packed(&self, app: i64, version: i64) -> PathBuf {
         self.app(app).join("packed").join(version.to_string())
     }
+    /// What is started in its place: all its code in one file, with bytecode.
+    pub fn bundle(&self, app: i64, version: i64) -> PathBuf {
+        self.app(app).join("bundles").join(version.to_string())
+    }
     /// Installed packages, by hash of what was asked for.
     pub fn deps(&self, app: i64) -> PathBuf {
         self.app(app).join("deps")

@@ -164,6 +164,13 @@ pub const KEYS: &[Key] = &[
          runs short the least recently used sleep sooner.",
     ),
     key(
+        "warm_pool",
+        "2",
+        number("processes", 0, 64),
+        "Processes that wait, started and confined, for the next apps that wake; some MiB each, the first to go when\n\
+         memory runs short. 0: none.",
+    ),
+    key(
         "outbound_mb",
         "10240",
         number("MiB", 0, 1_073_741_824),

@@ -53,6 +53,7 @@ pub struct Config {
     pub freeze_seconds: u64,
     pub reclaim_seconds: u64,
     pub idle_seconds: u64,
+    pub warm_pool: u64,
     pub outbound_mb: u64,
     pub log_mb: u64,
     pub max_body_mb: u64,

@@ -36,6 +36,7 @@ fn full() -> Config {
         freeze_seconds: 30,
         reclaim_seconds: 300,
         idle_seconds: 3600,
+        warm_pool: 2,
         log_mb: 16,
         outbound_mb: 10_240,
         max_body_mb: 100,

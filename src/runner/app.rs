@@ -12,6 +12,7 @@ use super::egress::{Budget, Egress};
 use super::gate::Gate;
 use super::launch::Base;
 use super::logs::Logs;
+use super::pool::Pool;
 use super::pressure::Standing;
 use super::registry::Registry;
 use super::sandbox::cgroup::{Cgroups, Group};
@@ -35,6 +36,7 @@ pub struct Common {
     pub cgroups: Cgroups,
     pub disk: Disk,
     pub spares: Spares,
+    pub pool: Pool,
     pub egress: Egress,
     pub base: Base,
     /// Stronger tiers, and why they cannot be had here.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -163,16 +164,7 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
     };
     // The time to start does not count moving a large home into its image, once.
     let clock = Clock::stopwatch();
-    let world = match shared.spares.take(&spec.limits).await {
-        Ok(world) => world,
-        Err(e) => return fail(format!("could not start: {e}")),
-    };
-    if let Some(group) = world.group() {
-        // Set once, right here.
-        let _ = child.group.set(group.clone());
-    }
-    let jail = shared.base.child(&shared.options, spec, &child.socket_dir, world.group());
-    let (mut process, out, err) = match world.enter(&jail).await {
+    let (mut process, out, err) = match start(app, child, spec).await {
         Ok(started) => started,
         Err(e) => return fail(format!("could not start: {e}")),
     };
@@ -210,6 +202,36 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
         }
     }
     ending
+}
+
+type Started = (Running, Receiver, Receiver);
+
+/// In a process that waits, where one may become this app; else in a world.
+async fn start(app: &App, child: &Child, spec: &LaunchSpec) -> std::io::Result<Started> {
+    let shared = app.shared();
+    if shared.base.may_park(spec)
+        && let Some(parked) = shared.pool.take(&spec.limits).await
+    {
+        let group = parked.world.group().cloned();
+        match parked.world.assign(&shared.base.assignment(&shared.options, spec), parked.uid).await {
+            Ok(started) => {
+                child.line.look_in(parked.run);
+                // Set once, here or below.
+                group.map(|group| child.group.set(group));
+                return Ok(started);
+            }
+            // Nothing of it has run.
+            Err(error) => {
+                tracing::warn!(app = spec.key.0, %error, "a waiting process did not become an app: started anew")
+            }
+        }
+    }
+    let world = shared.spares.take(&spec.limits).await?;
+    if let Some(group) = world.group() {
+        let _ = child.group.set(group.clone());
+    }
+    let jail = shared.base.child(&shared.options, spec, &child.socket_dir, world.group());
+    world.enter(&jail).await
 }
 
 /// Until the process has ended: readiness, orders, time.

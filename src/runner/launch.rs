@@ -1,4 +1,6 @@
 //! From what should run to what the jail is told: paths inside, environment, command line.
+mod parked;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,12 +11,19 @@ use super::sandbox::seccomp::RESOLVE_OVER_TCP;
 use super::sandbox::tier::Tier;
 use super::sandbox::zygote::{ROOTLESS_UID, Setup};
 use super::sandbox::{self, Bind, JailSpec, Root, elf};
-use super::{Entry, JobSpec, LaunchSpec, Limits, Options};
+use super::{Entry, JobSpec, LaunchSpec, Limits, MAIN, Options};
 use crate::base::Secret;
 
 /// Where Bun is told to listen when an app asks.
 const PORT: u16 = 3000;
 const WRAPPER: &str = include_str!("wrapper.js");
+const POOL: &str = include_str!("pool.js");
+/// Of every app that does not say otherwise.
+const RUNNING: [(&str, &str); 2] = [
+    ("NODE_ENV", "production"),
+    // Bun's cache of transpiled modules gains nothing measurable and would count as the app's data.
+    ("BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0"),
+];
 
 /// What every jail of this server has in common, found once.
 #[derive(Clone, Debug)]
@@ -44,6 +53,9 @@ impl Base {
             binds.push(Bind::read(&loader, &loader));
             binds.extend(elf::libraries()?.iter().map(|path| Bind::read(path, path)));
             binds.push(Bind::read(&wrapper, sandbox::WRAPPER));
+            let pool = folder.join("pool.js");
+            crate::base::fs::write_atomic(&pool, POOL.as_bytes(), 0o644)?;
+            binds.push(Bind::read(&pool, sandbox::POOL));
             // `env` for the first line of scripts that packages bring.
             for path in ["/usr/bin/env", "/etc/ssl", "/usr/share/ca-certificates", "/etc/localtime"] {
                 binds.push(Bind::maybe(path, path));
@@ -79,28 +91,10 @@ impl Base {
         } else {
             (spec.code.clone(), spec.home.clone(), socket_dir.to_owned())
         };
-        let (bun, wrapper) = self.programs(options);
-        let mut argv = vec![text(&bun)];
-        let mut env = exposed(&spec.env);
-        match &spec.entry {
-            Entry::Module { path } => {
-                argv.extend(["--no-install".into(), "--preload".into(), text(&wrapper), text(&code.join(path))]);
-            }
-            // The script's own `bun` inherits the wrapper by way of the environment.
-            Entry::Script { name } => {
-                argv.extend(["run".into(), "--bun".into(), "--shell=bun".into(), "--silent".into(), name.clone()]);
-                set(&mut env, "BUN_OPTIONS", format!("--no-install --preload={}", text(&wrapper)));
-            }
-        }
-        default(&mut env, "PORT", &PORT.to_string());
-        default(&mut env, "NODE_ENV", "production");
-        // Bun's cache of transpiled modules gains nothing measurable and would count as the app's data.
-        default(&mut env, "BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0");
-        default(&mut env, "HOME", &text(&home));
-        self.surroundings(options, &mut env, &bun, &text(&run));
-        set(&mut env, "DATA_DIR", text(&home.join("data")));
-        set(&mut env, "STEADY_SOCKET", text(&run.join(super::upstream::SOCKET)));
+        let bundle = spec.bundle.as_deref().filter(|folder| self.has_root() && folder.join(MAIN).is_file());
+        let (argv, env) = self.program(options, spec, (&code, &home, &run), bundle.is_some());
         let mut places = vec![Place::read(&spec.code, &code), Place::write(&spec.home, &home)];
+        places.extend(bundle.map(|folder| Place::read(folder, Path::new(sandbox::BUNDLE))));
         if !self.has_root() {
             places.push(Place::write(socket_dir, &run));
         }
@@ -112,6 +106,45 @@ impl Base {
             jail.walls.write.push(run);
         }
         JailSpec { links: Some((code, home)), ..jail }
+    }
+
+    /// Command line and environment of an app's program.
+    fn program(
+        &self,
+        options: &Options,
+        spec: &LaunchSpec,
+        (code, home, run): (&Path, &Path, &Path),
+        bundled: bool,
+    ) -> (Vec<String>, Vec<(String, String)>) {
+        let (bun, wrapper) = self.programs(options);
+        let mut argv = vec![text(&bun)];
+        let mut env = exposed(&spec.env);
+        match &spec.entry {
+            Entry::Module { path } => {
+                let entry = code.join(path);
+                let main = if bundled {
+                    set(&mut env, "STEADY_ENTRY", text(&entry));
+                    Path::new(sandbox::BUNDLE).join(MAIN)
+                } else {
+                    entry
+                };
+                argv.extend(["--no-install".into(), "--preload".into(), text(&wrapper), text(&main)]);
+            }
+            // The script's own `bun` inherits the wrapper by way of the environment.
+            Entry::Script { name } => {
+                argv.extend(["run".into(), "--bun".into(), "--shell=bun".into(), "--silent".into(), name.clone()]);
+                set(&mut env, "BUN_OPTIONS", format!("--no-install --preload={}", text(&wrapper)));
+            }
+        }
+        default(&mut env, "PORT", &PORT.to_string());
+        for (name, value) in RUNNING {
+            default(&mut env, name, value);
+        }
+        default(&mut env, "HOME", &text(home));
+        self.surroundings(options, &mut env, &bun, &text(run));
+        set(&mut env, "DATA_DIR", text(&home.join("data")));
+        set(&mut env, "STEADY_SOCKET", text(&run.join(super::upstream::SOCKET)));
+        (argv, env)
     }
 
     /// The spec of a job: its folders are `/app` (where it works, if it may write there) and `/job/0`, `/job/1`, …

@@ -16,6 +16,7 @@ pub mod idle;
 mod job;
 mod launch;
 pub mod logs;
+mod pool;
 pub mod pressure;
 mod process;
 mod pump;
@@ -65,9 +66,17 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Worlds kept ready for the next starts.
     pub spares: usize,
+    /// Processes kept ready for the next apps that start from a bundle.
+    pub warm: usize,
     /// The strongest tier to try; `None` = the strongest there is.
     pub tier: Option<sandbox::tier::Tier>,
 }
+
+/// Of a million uids from `uid_base` on, those of processes that started before their app was known.
+pub const POOL_UIDS: std::ops::Range<u32> = 995_904..1_000_000;
+
+/// The file of a bundle that is started.
+pub const MAIN: &str = "index.js";
 
 /// What the runner calls an app or a draft.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -148,6 +157,10 @@ pub struct LaunchSpec {
     pub home: PathBuf,
     pub logs: PathBuf,
     pub entry: Entry,
+    /// A folder with [`MAIN`] and its bytecode: all of the entry's code in one file, started in its place.
+    pub bundle: Option<PathBuf>,
+    /// A process that has started before may become it: the bundle asks nothing that would show that.
+    pub pooled: bool,
     /// All of the child's environment but `PORT` and `DATA_DIR`, which the runner adds.
     pub env: Vec<(String, Secret<String>)>,
     /// Values that must never reach a log, with the names shown in their place.
@@ -424,6 +437,14 @@ impl Runner {
     pub fn disk(&self) -> &sandbox::disk::Disk {
         &self.0.common().disk
     }
+    /// Whether children have a root of their own, where code has the same path whenever it runs or is built.
+    pub fn has_root(&self) -> bool {
+        self.0.common().base.has_root()
+    }
+    /// The uid (counted from `uid_base`) of the process that waits for the next app, if one does.
+    pub fn waiting(&self) -> Option<u32> {
+        self.0.common().pool.next_uid()
+    }
     /// What confinement is active here.
     pub fn confinement(&self) -> sandbox::tier::Confinement {
         self.0.confinement()
@@ -437,6 +458,7 @@ impl Runner {
         for app in &all {
             app.until_down().await;
         }
+        self.0.common().pool.close().await;
         self.0.common().spares.close().await;
         // Whoever starts next on this data, perhaps while this process still lives, must find no home mounted.
         self.0.common().disk.leave();

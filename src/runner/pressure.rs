@@ -137,8 +137,13 @@ pub async fn watch(table: Arc<Table>, gauge: Arc<dyn Gauge>) {
     }
 }
 
-/// Stops one app; false when none may go.
+/// Ends the processes that wait for an app, else stops one app; false when none may go.
 async fn relieve(table: &Table, room: Room) -> bool {
+    // What waits for nobody in particular is missed least.
+    if table.common().pool.shed().await {
+        tracing::warn!("memory is short: no processes wait for apps any more, for a while");
+        return true;
+    }
     let mut apps: Vec<(Arc<App>, Standing)> =
         table.all().into_iter().filter_map(|app| app.standing().map(|standing| (app, standing))).collect();
     let standings: Vec<Standing> = apps.iter().map(|(_, standing)| *standing).collect();

@@ -12,9 +12,11 @@ use rustix::process::{Signal, pidfd_send_signal};
 use tokio::net::unix::pipe;
 
 use super::Limits;
+use super::pool::Uid;
 use super::sandbox::JailSpec;
 use super::sandbox::cgroup::Group;
-use super::sandbox::wire;
+use super::sandbox::park::Assignment;
+use super::sandbox::wire::{self, Order};
 use super::wire::Wire;
 use super::zygote::{Spawned, Zygote};
 use crate::base::Tasks;
@@ -36,6 +38,8 @@ struct Process {
     spawned: Spawned,
     wire: Wire,
     group: Option<Group>,
+    /// Its own, where it is none of an app's.
+    uid: Option<Uid>,
 }
 
 /// How a process ended.
@@ -58,7 +62,7 @@ impl World {
         let mut fds = vec![theirs.as_fd(), child_out.as_fd(), child_err.as_fd()];
         fds.extend(folder.as_ref().map(|fd| fd.as_fd()));
         let spawned = zygote.spawn(&fds, folder.is_some(), join).await?;
-        let process = Process { spawned, wire: Wire::new(mine, tasks)?, group };
+        let process = Process { spawned, wire: Wire::new(mine, tasks)?, group, uid: None };
         let receive = |fd: OwnedFd| {
             rustix::io::ioctl_fionbio(&fd, true)?;
             pipe::Receiver::from_owned_fd(fd)
@@ -88,11 +92,49 @@ impl World {
             }
         };
         let oom_before = self.process.group.as_ref().map_or(0, Group::oom_kills);
-        if let Err(e) = self.process.wire.enter(paper.as_fd()).await {
+        if let Err(e) = self.process.wire.tell(Order::Enter, paper.as_fd()).await {
             // Its init has said what it could not do, or died; both show when waited for.
             tracing::debug!(error = %e, "a world does not take its spec");
         }
         Ok((Running { process: self.process, oom_before }, self.out, self.err))
+    }
+
+    /// Has its init start this and let it wait; the folder for its socket. Errors: the step that failed.
+    pub async fn park(&self, spec: &JailSpec) -> io::Result<OwnedFd> {
+        let wire = &self.process.wire;
+        wire.tell(Order::Park, written(spec)?.as_fd()).await?;
+        wire.parked().await.map_err(io::Error::other)?;
+        wire.take_run().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Makes what waits in it an app's, as which it runs when this returns. `uid` is given back when it has ended.
+    /// Errors: the step that failed; nothing of the app has run, and the world is gone.
+    pub async fn assign(
+        mut self,
+        assignment: &Assignment,
+        uid: Uid,
+    ) -> io::Result<(Running, pipe::Receiver, pipe::Receiver)> {
+        self.process.uid = Some(uid);
+        let oom_before = self.process.group.as_ref().map_or(0, Group::oom_kills);
+        let wire = self.process.wire.clone();
+        let told = async {
+            wire.tell(Order::Assign, written(assignment)?.as_fd()).await?;
+            wire.entered().await.map_err(io::Error::other)
+        };
+        match told.await {
+            Ok(_) => Ok((Running { process: self.process, oom_before }, self.out, self.err)),
+            Err(error) => {
+                self.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether it runs only when nobody else wants the processor, where the kernel can.
+    pub fn go_last(&self, last: bool) {
+        if let Some(Err(error)) = self.group().map(|group| group.go_last(last)) {
+            tracing::debug!(%error, "a process cannot be sent behind the others");
+        }
     }
 
     /// Ends it, with its group.
@@ -104,7 +146,7 @@ impl World {
 }
 
 /// In memory alone: it holds secrets.
-fn written(spec: &JailSpec) -> io::Result<OwnedFd> {
+fn written(spec: &impl serde::Serialize) -> io::Result<OwnedFd> {
     let paper = rustix::fs::memfd_create("spec", MemfdFlags::CLOEXEC)?;
     io::Write::write_all(&mut std::fs::File::from(paper.try_clone()?), &serde_json::to_vec(spec)?)?;
     Ok(paper)

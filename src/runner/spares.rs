@@ -81,6 +81,11 @@ impl Spares {
         }
     }
 
+    /// A new one, whatever is ready. Errors: as of [`Self::take`].
+    pub async fn make(&self, limits: &Limits) -> io::Result<World> {
+        self.0.make(limits).await
+    }
+
     /// Ends those that are left, also the one that is being made; none is made any more.
     pub async fn close(&self) {
         let left = {

@@ -11,6 +11,7 @@ use super::app::{App, Common};
 use super::egress::Egress;
 use super::launch::Base;
 use super::logs::Logs;
+use super::pool::Pool;
 use super::sandbox::cgroup::Cgroups;
 use super::sandbox::tier::{Confinement, Tier};
 use super::sandbox::{disk, probe};
@@ -42,6 +43,7 @@ impl Table {
             .internal("while sweeping what an earlier run left")?;
         let (base, zygote, weaker) = strongest(&options, &tasks)?;
         let spares = Spares::new(zygote, tasks.clone(), cgroups.clone(), options.spares);
+        let pool = Pool::new(spares.clone(), tasks.clone(), base.clone(), options.clone());
         let egress = Egress::new(tasks.clone());
         let data_root = options.scratch.parent().unwrap_or(&options.scratch);
         let can_mount = base.tier == Tier::Full && disk::has_own_mounts();
@@ -54,6 +56,7 @@ impl Table {
             cgroups,
             disk,
             spares,
+            pool,
             egress,
             base,
             weaker,

@@ -197,18 +197,10 @@ impl Line {
         Ok(Either::Left(self.dial_socket().await?))
     }
 
-    /// The socket is opened without following links: what a child puts in its place must not lead the
-    /// server to another socket of this machine.
+    /// Links are not followed: what a child puts in its place must not lead the server to another socket of this
+    /// machine.
     async fn dial_socket(&self) -> std::io::Result<UnixStream> {
-        let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = self.dir.get().ok_or(std::io::ErrorKind::NotFound)?;
-        let socket = rustix::fs::openat2(dir, SOCKET, flags, Mode::empty(), inside)?;
-        let stat = rustix::fs::statat(&socket, "", AtFlags::EMPTY_PATH)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
-            return Err(std::io::ErrorKind::InvalidInput.into());
-        }
-        UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd())).await
+        dial(self.dir.get().ok_or(std::io::ErrorKind::NotFound)?, SOCKET).await
     }
 
     /// Init makes the connection, inside the child's network: no port of the host is involved.
@@ -290,6 +282,18 @@ fn replay(request: &Request<Body>) -> Request<Body> {
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
     copy
+}
+
+/// A connection to a socket in a child's folder, which is opened without following links.
+pub(super) async fn dial(dir: &OwnedFd, name: &str) -> std::io::Result<UnixStream> {
+    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let socket = rustix::fs::openat2(dir, name, flags, Mode::empty(), inside)?;
+    let stat = rustix::fs::statat(&socket, "", AtFlags::EMPTY_PATH)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    }
+    UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd())).await
 }
 
 /// Opens the folder of a child's socket.

@@ -36,6 +36,7 @@ struct Heard {
     run: Option<OwnedFd>,
     entered: Option<Result<u32, String>>,
     status: Option<i32>,
+    parked: bool,
     waiting: HashMap<u32, oneshot::Sender<io::Result<OwnedFd>>>,
     closed: bool,
 }
@@ -69,9 +70,18 @@ impl Wire {
         self.0.heard_when(|heard| heard.status).await
     }
 
-    /// Tells init what to run: the first order. Errors: init is gone.
-    pub async fn enter(&self, spec: BorrowedFd<'_>) -> io::Result<()> {
-        self.0.socket.async_io(Interest::WRITABLE, |fd| wire::send(fd, &Order::Enter, &[spec])).await
+    /// Tells init what to run, with what is written there. Errors: init is gone.
+    pub async fn tell(&self, order: Order, paper: BorrowedFd<'_>) -> io::Result<()> {
+        self.0.socket.async_io(Interest::WRITABLE, |fd| wire::send(fd, &order, &[paper])).await
+    }
+
+    /// Waits until the program has begun that is to wait for its app. Errors: the step that failed.
+    pub async fn parked(&self) -> Result<(), String> {
+        let heard = self.0.heard_when(|heard| match &heard.entered {
+            Some(Err(why)) => Some(Err(why.clone())),
+            _ => heard.parked.then_some(Ok(())),
+        });
+        heard.await.unwrap_or_else(|| Err("jail: it died while entering".into()))
     }
 
     /// Whether init is there and nothing has gone wrong with it.
@@ -169,6 +179,7 @@ impl Inner {
             Word::Doors => heard.doors = fds,
             Word::Run => heard.run = fds.into_iter().next(),
             Word::Watch => heard.watch = fds.into_iter().next(),
+            Word::Parked => heard.parked = true,
             Word::Entered { pid } => heard.entered = Some(Ok(pid)),
             Word::Failed { why } => heard.entered = Some(Err(why)),
             Word::Ended { status } => heard.status = Some(status),

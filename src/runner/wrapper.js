@@ -9,6 +9,10 @@
   const socket = env.STEADY_SOCKET;
   // What the app starts in its turn must not take its place.
   delete env.STEADY_SOCKET;
+  // A bundle runs under the name of what it was made of.
+  const main = Bun.main;
+  if (env.STEADY_ENTRY) process.argv[1] = env.STEADY_ENTRY;
+  delete env.STEADY_ENTRY;
   if (env.BUN_OPTIONS?.includes("wrapper.js")) delete env.BUN_OPTIONS;
   if (socket) install(socket);
 
@@ -105,8 +109,8 @@
     // An exported object that Bun itself does not serve, such as Elysia's without `listen`.
     process.once("beforeExit", async () => {
       if (taken) return;
-      const main = await import(Bun.main).catch(() => undefined);
-      const app = main?.default;
+      const loaded = await import(main).catch(() => undefined);
+      const app = loaded?.default?.__esModule ? loaded.default.default : loaded?.default;
       if (!taken && typeof app?.fetch === "function") bun.serve({ fetch: (request) => app.fetch(request) });
     });
   }

@@ -292,6 +292,7 @@ fn runner_options(config: &Config, dir: &DataDir, bun: PathBuf) -> Result<runner
         tier: None,
         drain_timeout: Duration::from_secs(config.drain_seconds),
         spares: SPARES,
+        warm: usize::try_from(config.warm_pool).unwrap_or(usize::MAX),
     })
 }
 

@@ -10,6 +10,7 @@ mod attacks_code;
 mod attacks_people;
 mod attacks_races;
 mod builds;
+mod bundle;
 mod cli;
 mod clients;
 mod compress;

@@ -1,6 +1,7 @@
 //! Runs a hostile program in the jail and compares what it got with what it must get.
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -59,6 +60,14 @@ impl Battery {
     pub async fn ask(&mut self, world: &World, app: &LaunchSpec, stage: &str) {
         let (status, body) = world.get(app, stage).await;
         assert_eq!(status, 200, "{} {stage}: {body}\n{:#?}", self.group, world.log(app));
+        if app.pooled {
+            let waited = |pid: &u32| {
+                let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                command.contains("/lib/steady/pool.js")
+            };
+            let its = processes(world.options.uid_base + app.uid_offset);
+            assert!(its.iter().any(waited), "{}: it was not loaded by a process that waited", self.group);
+        }
         self.hear(&body);
     }
 
@@ -108,7 +117,13 @@ fn there_are_enough_checks_and_each_has_a_name_of_its_own() {
 /// A world with every wall; without them there is nothing to test.
 pub fn world() -> World {
     // Other tests of this machine look at processes by user too.
-    let world = World::with(|options| options.uid_base = 1_000_000 + std::process::id() % 1_000_000 * 2000);
+    // No two worlds give one uid to two processes.
+    static WORLDS: AtomicU32 = AtomicU32::new(0);
+    let nth = WORLDS.fetch_add(1, Ordering::Relaxed) % 20;
+    let world = World::with(|options| {
+        options.uid_base = (1 + std::process::id() % 200 * 20 + nth) * 1_000_000;
+        options.warm = usize::from(is_pooled());
+    });
     let found = world.runner.confinement();
     assert_eq!(found.name(), "full", "the battery needs root: {found:?}");
     world
@@ -117,9 +132,32 @@ pub fn world() -> World {
 /// An app whose code is `program`, and what it is to know of the outside.
 pub fn hostile(world: &World, name: &str, program: &str, more: Value) -> LaunchSpec {
     let files = [("index.ts", program), ("kit.ts", KIT), ("facts.json", "{}")];
-    let app = world.app(name, &files);
+    let mut app = world.app(name, &files);
+    if is_pooled() {
+        pool(world, &mut app);
+    }
     write(&app.code.join("facts.json"), &facts(world, &app, more).to_string());
     app
+}
+
+/// Whether the programs are loaded by processes that waited for them: `STEADY_JAIL_POOL=1`.
+pub fn is_pooled() -> bool {
+    std::env::var_os("STEADY_JAIL_POOL").is_some()
+}
+
+/// Such a process loads bundles alone: this one loads the source. It is who the process that waits is.
+fn pool(world: &World, app: &mut LaunchSpec) {
+    let folder = app.code.with_file_name("bundle");
+    write(&folder.join("index.js"), "import * as app from '/app/index.ts'; export default app.default;");
+    (app.bundle, app.pooled) = (Some(folder), true);
+    for _ in 0..patient(20).as_millis() / 10 {
+        if let Some(uid) = world.runner.waiting() {
+            app.uid_offset = uid;
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("no process waits");
 }
 
 /// What a program cannot know, among it which kernel it attacks.

@@ -3,6 +3,7 @@ mod hostile;
 mod idle;
 mod life;
 mod output;
+mod pool;
 mod quota;
 mod shapes;
 mod support;

@@ -44,6 +44,7 @@ impl World {
             gate_waiters: 100,
             drain_timeout: Duration::from_secs(2),
             spares: 1,
+            warm: 0,
             tier: None,
         };
         change(&mut options);
@@ -67,6 +68,8 @@ impl World {
             home: at.join("home"),
             logs: at.join("logs"),
             entry: Entry::Module { path: files[0].0.to_owned() },
+            bundle: None,
+            pooled: false,
             env: Vec::new(),
             redact: Vec::new(),
             limits: Limits::default(),

@@ -33,10 +33,20 @@ struct MountAttr {
 /// Mounts `from` (a file or folder) on `to`. With `owners`, a user namespace, uids on disk are seen
 /// through its map.
 pub fn attach(from: &Path, to: &Path, rights: Rights, owners: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    put(detached(from, rights, owners)?.as_fd(), to)
+}
+
+/// The first half of [`attach`]: for a mount namespace where `from` has another name, or none.
+pub fn detached(from: &Path, rights: Rights, owners: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let tree = open_tree(CWD, from, flags)?;
     restrict(tree.as_fd(), rights, owners)?;
-    Ok(move_mount(&tree, "", CWD, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+    Ok(tree)
+}
+
+/// The second half.
+pub fn put(tree: BorrowedFd<'_>, to: &Path) -> io::Result<()> {
+    Ok(move_mount(tree, "", CWD, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 
 /// Adds the restrictions to a mount given by a descriptor of its root.

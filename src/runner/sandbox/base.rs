@@ -9,7 +9,8 @@ use nix::mount::{MsFlags, mount};
 
 use super::attach::{Rights, attach, open_mount, restrict};
 use super::jail::{Failure, Step as _};
-use super::{Bind, CODE, HOME, JOB, JOB_FOLDERS, JOB_HOME};
+use super::{BUNDLE, Bind, CODE, HOME, JOB, JOB_FOLDERS, JOB_HOME};
+use crate::runner::MAIN;
 
 const NONE: Option<&str> = None;
 const ETC: &[(&str, &str)] = &[
@@ -36,13 +37,23 @@ pub(super) fn build(at: &Path, binds: &[Bind]) -> Result<(), Failure> {
         folder_in(at, Path::new(folder)).step(&format!("make /{folder}"))?;
     }
     let jobs = (0..JOB_FOLDERS).map(|n| PathBuf::from(format!("{JOB}/{n}")));
-    for folder in [CODE, HOME, JOB_HOME].into_iter().map(PathBuf::from).chain(jobs) {
+    for folder in [CODE, HOME, JOB_HOME, BUNDLE].into_iter().map(PathBuf::from).chain(jobs) {
         folder_in(at, inside(&folder)).step(&format!("make {}", folder.display()))?;
     }
+    // What a process that waits is started with, and never runs: by then an app's own bundle lies over it.
+    File::create(at.join(inside(Path::new(BUNDLE))).join(MAIN))
+        .and_then(|mut file| file.write_all(b"process.exit(111);\n"))
+        .step(&format!("make {BUNDLE}/{MAIN}"))?;
     stubs(at).step("write /etc")?;
     devices(at)?;
     for bind in binds {
         bind_in(at, bind)?;
+    }
+    // Nobody need list them: what is in them is the same for all. (Landlock denies it too, but to those that waited.)
+    let closed = ["/", "/home", JOB, JOB_HOME].map(PathBuf::from).into_iter();
+    for folder in closed.chain((0..JOB_FOLDERS).map(|n| PathBuf::from(format!("{JOB}/{n}")))) {
+        let path = at.join(inside(&folder));
+        fs::set_permissions(path, fs::Permissions::from_mode(0o111)).step(&format!("close {}", folder.display()))?;
     }
     let root = open_mount(at).step("find the root")?;
     restrict(std::os::fd::AsFd::as_fd(&root), Rights { execute: true, ..Rights::default() }, None).step("seal the root")

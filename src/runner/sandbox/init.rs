@@ -20,7 +20,7 @@ use super::jail::{self, Failure, Step as _};
 use super::seccomp::Filters;
 use super::tier::Tier;
 use super::wire::{self, Order, Word};
-use super::{JailSpec, memfd, mounts, netns};
+use super::{JailSpec, memfd, mounts, netns, park};
 
 /// A spec is some kilobytes of environment and paths.
 const MAX_SPEC: u64 = 4 << 20;
@@ -57,7 +57,10 @@ fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
     prctl::set_pdeathsig(Signal::SIGKILL).step("follow the zygote's death")?;
     let children = children()?;
     make_world(inherited)?;
-    let Some(spec) = await_spec(&inherited.wire)? else { return Ok(0) };
+    let Some((parked, spec)) = await_spec(&inherited.wire)? else { return Ok(0) };
+    if parked {
+        return park::run(inherited, &spec, &children);
+    }
     jail::limit_resources(&spec)?;
     if let Some(root) = &spec.root {
         for folder in &root.own {
@@ -111,11 +114,11 @@ fn make_world(inherited: &Inherited<'_>) -> Result<(), Failure> {
     unshare(CloneFlags::CLONE_NEWCGROUP).step("unshare the cgroup namespace")
 }
 
-/// `None`: nobody needs this world any more.
-fn await_spec(wire: &OwnedFd) -> Result<Option<JailSpec>, Failure> {
+/// `None`: nobody needs this world any more. True: the program is to wait.
+fn await_spec(wire: &OwnedFd) -> Result<Option<(bool, JailSpec)>, Failure> {
     match wire::receive::<Order>(wire).step("hear what to run")? {
-        Some((Order::Enter, fds)) => match fds.into_iter().next() {
-            Some(fd) => read_spec(&File::from(fd)).map(Some),
+        Some((order @ (Order::Enter | Order::Park), fds)) => match fds.into_iter().next() {
+            Some(fd) => Ok(Some((matches!(order, Order::Park), read_spec(&File::from(fd))?))),
             None => Err(Failure("jail: hear what to run: no spec".into())),
         },
         Some(_) => Err(Failure("jail: hear what to run: another order".into())),
@@ -162,7 +165,7 @@ impl Joining {
     }
 }
 
-fn read_spec(file: &File) -> Result<JailSpec, Failure> {
+pub(super) fn read_spec<T: serde::de::DeserializeOwned>(file: &File) -> Result<T, Failure> {
     let length = file.metadata().step("read the spec")?.len();
     if length > MAX_SPEC {
         return Err(Failure("jail: read the spec: it is too large".into()));
@@ -180,7 +183,7 @@ fn children() -> Result<SignalFd, Failure> {
 }
 
 /// The program's streams end with the program, not with this process.
-fn close_streams(inherited: &Inherited<'_>) {
+pub(super) fn close_streams(inherited: &Inherited<'_>) {
     for fd in [inherited.out.as_fd(), inherited.err.as_fd()] {
         // SAFETY: `main` ends in `_exit`: the owners never look at these numbers again.
         unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&fd)) };
@@ -188,7 +191,7 @@ fn close_streams(inherited: &Inherited<'_>) {
 }
 
 /// What the child says before it becomes the program: nothing, and then the pipe closes by itself.
-fn said(pipe: &OwnedFd) -> Option<String> {
+pub(super) fn said(pipe: &OwnedFd) -> Option<String> {
     let mut text = Vec::new();
     let mut piece = [0u8; 1024];
     while let Ok(read @ 1..) = rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut piece)) {
@@ -197,44 +200,62 @@ fn said(pipe: &OwnedFd) -> Option<String> {
     (!text.is_empty()).then(|| String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Until the program has ended or the server is gone. Leaving ends all that is left in this world.
-fn watch(wire: &OwnedFd, children: &SignalFd, program: Pid) -> i32 {
+/// What init waits for.
+pub(super) enum Heard {
+    Order(Order, Vec<OwnedFd>),
+    /// The program has ended or the server is gone: init's own exit code. Leaving ends all that is left in this world.
+    End(i32),
+    Nothing,
+}
+
+/// Until the program has ended or the server is gone.
+pub(super) fn watch(wire: &OwnedFd, children: &SignalFd, program: Pid) -> i32 {
     loop {
-        let mut ready = [PollFd::new(wire, PollFlags::IN), PollFd::new(children, PollFlags::IN)];
-        if rustix::io::retry_on_intr(|| poll(&mut ready, None)).is_err() {
-            return FAILED;
-        }
-        let (asked, died) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
-        if died {
-            while let Ok(Some(_)) = children.read_signal() {}
-            if let Some(status) = reap(program) {
-                // The program's group, where no namespace ends with this process.
-                signal(program, libc::SIGKILL);
-                let _ = wire::send(wire, &Word::Ended { status }, &[]);
-                return if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) };
-            }
-        }
-        if asked {
-            match wire::receive::<Order>(wire) {
-                Ok(Some((order, _))) => obey(wire, order, program),
-                // The server is gone, or speaks another language.
-                _ => {
-                    signal(program, libc::SIGKILL);
-                    return FAILED;
-                }
-            }
+        match hear(wire, children, program) {
+            Heard::Order(order, _) => obey(wire, order, program),
+            Heard::End(code) => return code,
+            Heard::Nothing => {}
         }
     }
 }
 
-fn obey(wire: &OwnedFd, order: Order, program: Pid) {
+pub(super) fn hear(wire: &OwnedFd, children: &SignalFd, program: Pid) -> Heard {
+    let mut ready = [PollFd::new(wire, PollFlags::IN), PollFd::new(children, PollFlags::IN)];
+    if rustix::io::retry_on_intr(|| poll(&mut ready, None)).is_err() {
+        return Heard::End(FAILED);
+    }
+    let (asked, died) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
+    if died {
+        while let Ok(Some(_)) = children.read_signal() {}
+        if let Some(status) = reap(program) {
+            // The program's group, where no namespace ends with this process.
+            signal(program, libc::SIGKILL);
+            let _ = wire::send(wire, &Word::Ended { status }, &[]);
+            let exited = libc::WIFEXITED(status);
+            return Heard::End(if exited { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) });
+        }
+    }
+    if !asked {
+        return Heard::Nothing;
+    }
+    match wire::receive::<Order>(wire) {
+        Ok(Some((order, fds))) => Heard::Order(order, fds),
+        // The server is gone, or speaks another language.
+        _ => {
+            signal(program, libc::SIGKILL);
+            Heard::End(FAILED)
+        }
+    }
+}
+
+pub(super) fn obey(wire: &OwnedFd, order: Order, program: Pid) {
     let (id, made) = match order {
         Order::Listen { id, at } => (id, netns::tcp(at)),
         Order::Bind { id, at } => (id, netns::udp(at)),
         Order::Connect { id, to } => (id, netns::connection(to)),
         Order::Terminate => return signal(program, libc::SIGTERM),
         // It runs already.
-        Order::Enter => return,
+        Order::Enter | Order::Park | Order::Assign => return,
     };
     // A server that does not listen any more is noticed by the next poll.
     let _ = match made {

@@ -12,7 +12,7 @@ use nix::unistd::{Gid, Uid, chdir, execve, setgroups, setresgid, setresuid, sets
 
 use super::init::Inherited;
 use super::wire::{self, Word};
-use super::{JailSpec, landlock, links};
+use super::{JailSpec, landlock, links, park};
 
 /// Which step failed, and why.
 pub struct Failure(pub String);
@@ -30,14 +30,29 @@ impl<T, E: std::fmt::Display> Step<T> for Result<T, E> {
 
 /// Becomes the program; or says why not on `pipe` and ends.
 pub(super) fn main(inherited: &Inherited<'_>, spec: &JailSpec, pipe: &OwnedFd) -> ! {
-    let Err(Failure(why)) = enter(inherited, spec);
+    let Err(Failure(why)) = enter(inherited, spec, None);
+    fail(pipe, &why)
+}
+
+/// Becomes a program that waits at `paper`, whose number it finds in `STEADY_PAPER`; else as [`main`].
+pub(super) fn park(inherited: &Inherited<'_>, spec: &JailSpec, pipe: &OwnedFd, paper: &OwnedFd) -> ! {
+    let rooted = spec.root.as_ref().map_or(Ok(()), |root| park::enter(inherited, root));
+    let Err(Failure(why)) = rooted.and_then(|()| enter(inherited, spec, Some(paper)));
+    fail(pipe, &why)
+}
+
+fn fail(pipe: &OwnedFd, why: &str) -> ! {
     // When nobody listens any more, the end of this process still says that it failed.
     let _ = rustix::io::write(pipe, why.as_bytes());
     // SAFETY: ends this copy of the zygote without running what was meant for the zygote's own end.
     unsafe { libc::_exit(111) }
 }
 
-fn enter(inherited: &Inherited<'_>, spec: &JailSpec) -> Result<std::convert::Infallible, Failure> {
+fn enter(
+    inherited: &Inherited<'_>,
+    spec: &JailSpec,
+    paper: Option<&OwnedFd>,
+) -> Result<std::convert::Infallible, Failure> {
     setsid().step("setsid")?;
     if spec.root.is_none() {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).step("follow init's death")?;
@@ -50,7 +65,11 @@ fn enter(inherited: &Inherited<'_>, spec: &JailSpec) -> Result<std::convert::Inf
     let c = |s: &str| CString::new(s).step("read the command");
     let program = c(spec.argv.first().map_or("", String::as_str))?;
     let argv = spec.argv.iter().map(|a| c(a)).collect::<Result<Vec<_>, _>>()?;
-    let env = spec.env.iter().map(|(k, v)| c(&format!("{k}={v}"))).collect::<Result<Vec<_>, _>>()?;
+    let mut env = spec.env.iter().map(|(k, v)| c(&format!("{k}={v}"))).collect::<Result<Vec<_>, _>>()?;
+    if let Some(paper) = paper {
+        rustix::io::fcntl_setfd(paper, rustix::io::FdFlags::empty()).step("keep the paper")?;
+        env.push(c(&format!("STEADY_PAPER={}", std::os::fd::AsRawFd::as_raw_fd(paper)))?);
+    }
     // Blocked and ignored signals would be inherited.
     SigSet::empty().thread_set_mask().step("unblock signals")?;
     // SAFETY: the default action; no handler of this program is involved.

@@ -20,6 +20,7 @@ mod memfd;
 mod mounts;
 mod netns;
 pub mod notify;
+pub mod park;
 pub mod passed;
 pub mod probe;
 pub mod seccomp;
@@ -42,7 +43,10 @@ pub const JOB_FOLDERS: usize = 8;
 pub const RUN: &str = "/run/steady";
 pub const BUN: &str = "/bin/bun";
 pub const STEADY: &str = "/bin/steady";
+pub const POOL: &str = "/lib/steady/pool.js";
 pub const WRAPPER: &str = "/lib/steady/wrapper.js";
+/// As deep as a job's folders: paths in its source map count from there.
+pub const BUNDLE: &str = "/lib/bundle";
 
 /// One process to confine. Holds secrets (`env`): neither printed nor kept.
 #[derive(Serialize, Deserialize)]

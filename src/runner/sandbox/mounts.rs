@@ -25,8 +25,7 @@ pub(super) fn enter(root: &Root) -> Result<Option<OwnedFd>, Failure> {
     tmpfs("run", "size=64k,mode=755,nr_inodes=64").step("mount /run")?;
     who(&at.join("run"), root.uid).step("write /run")?;
     let socket = root.socket.then(|| socket_folder(at, root.uid)).transpose().step(&format!("make {RUN}"))?;
-    let tmp = format!("size={},mode=1777,nr_inodes=20000", root.tmp_bytes.max(1 << 20));
-    tmpfs("tmp", &tmp).step("mount /tmp")?;
+    tmpfs("tmp", &tmp_options(root.tmp_bytes)).step("mount /tmp")?;
     let owners = match root.disk {
         Some(disk) if disk != root.uid => Some(owners(disk, root.uid).step("map owners")?),
         _ => None,
@@ -48,6 +47,10 @@ pub(super) fn enter(root: &Root) -> Result<Option<OwnedFd>, Failure> {
     umount2(".", MntFlags::MNT_DETACH).step("leave the old root")?;
     chdir("/").step("enter the root")?;
     Ok(socket)
+}
+
+pub(super) fn tmp_options(bytes: u64) -> String {
+    format!("size={},mode=1777,nr_inodes=20000", bytes.max(1 << 20))
 }
 
 /// On the small `/run`, so that what a child puts there takes no room of the host's disk.

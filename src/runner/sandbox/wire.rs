@@ -59,6 +59,10 @@ pub enum Told {
 pub enum Order {
     /// The first. Beside it: the spec of what to run.
     Enter,
+    /// The first, in place of it. Beside it: the spec of a program that waits for its app.
+    Park,
+    /// Beside it: what makes it that app's.
+    Assign,
     /// A listening TCP socket.
     Listen { id: u32, at: SocketAddr },
     /// A bound UDP socket.
@@ -78,6 +82,8 @@ pub enum Word {
     Run,
     /// Beside it: where the kernel tells of connects.
     Watch,
+    /// The program has begun, and will wait.
+    Parked,
     /// The program runs; its process id, where it has no namespace of its own.
     Entered { pid: u32 },
     /// `jail: <step>: <cause>`
