@@ -76,6 +76,11 @@ impl Proxy {
         Self(Arc::new(Shared { routes, runner, clock, tasks, options, remarked: Mutex::default() }))
     }
 
+    /// Whether a label leads anywhere.
+    pub fn has(&self, label: &str) -> bool {
+        self.0.routes.get(label).is_some()
+    }
+
     /// Answers one request for `label`. Never fails: errors become pages that name the stage and request id.
     pub async fn handle(&self, label: &str, client: &Client, request: Request<Incoming>) -> Response<Body> {
         let id = request_id();
