@@ -1,5 +1,6 @@
 //! Who somebody is, and what they may do. Passwords, sessions, tokens, invitations, guests.
 pub mod access;
+mod door;
 mod guest;
 mod invite;
 mod password;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{Role, Scope};
-use crate::base::{AppName, Millis, ProjectName, ProjectPath};
+use crate::apps::door::Access;
+use crate::apps::view::LinkView;
+use crate::base::{AppName, Millis, ProjectName, ProjectPath, Secret};
 
 /// Bytes of a JSON request body.
 pub const MAX_JSON: usize = 1 << 20;
@@ -98,7 +100,7 @@ pub struct Rollback {
 #[serde(deny_unknown_fields)]
 pub struct ChangeEnv {
     #[serde(default)]
-    pub set: BTreeMap<String, crate::base::Secret<String>>,
+    pub set: BTreeMap<String, Secret<String>>,
     #[serde(default)]
     pub unset: Vec<String>,
 }
@@ -108,6 +110,32 @@ pub struct EnvView {
     /// Rises by one with each change.
     pub version: i64,
     pub names: Vec<String>,
+}
+
+/// Who may come to an app; `password` with that access only.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeAccess {
+    pub access: Access,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret<String>>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateLink {
+    #[serde(default)]
+    pub name: String,
+    /// For ever when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_days: Option<u32>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NewLink {
+    pub link: LinkView,
+    /// The address with the secret: shown once.
+    pub url: String,
 }
 
 /// Takes an app down with this text for its visitors.

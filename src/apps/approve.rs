@@ -163,6 +163,7 @@ impl Apps {
             }
             self.restart(project).await?;
         }
+        self.route_live(project)?;
         // Drafts ran with the same permissions.
         for draft in self.store().read(|db| crate::store::drafts::of_project(db, project.id))? {
             self.discard_draft(&draft).await?;

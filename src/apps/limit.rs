@@ -17,10 +17,13 @@ pub enum Limit {
     TmpMb,
     OpenFiles,
     Connections,
+    Rate,
+    AppRate,
+    Concurrency,
 }
 
 /// In the order of the documentation.
-pub const LIMITS: [Limit; 8] = [
+pub const LIMITS: [Limit; 11] = [
     Limit::MemoryMb,
     Limit::CpuPercent,
     Limit::Processes,
@@ -29,6 +32,9 @@ pub const LIMITS: [Limit; 8] = [
     Limit::TmpMb,
     Limit::OpenFiles,
     Limit::Connections,
+    Limit::Rate,
+    Limit::AppRate,
+    Limit::Concurrency,
 ];
 
 impl Limit {
@@ -43,6 +49,9 @@ impl Limit {
             Self::TmpMb => "tmp_mb",
             Self::OpenFiles => "open_files",
             Self::Connections => "connections",
+            Self::Rate => "rate",
+            Self::AppRate => "app_rate",
+            Self::Concurrency => "concurrency",
         }
     }
 
@@ -57,6 +66,9 @@ impl Limit {
             Self::TmpMb => "Size of /tmp in MiB, which is memory",
             Self::OpenFiles => "Open files of one process",
             Self::Connections => "Connections at a time: requests, and, counted apart, outbound ones",
+            Self::Rate => "Requests a second from one network (an IPv4 address or an IPv6 /64); more are answered 429",
+            Self::AppRate => "Requests a second from everybody together; more are answered 429",
+            Self::Concurrency => "Requests answered at once; more are answered 429",
         }
     }
 
@@ -66,7 +78,7 @@ impl Limit {
             Self::MemoryMb => 64,
             Self::CpuPercent => 5,
             Self::Processes => 16,
-            Self::DiskMb | Self::TmpMb | Self::Connections => 1,
+            Self::DiskMb | Self::TmpMb | Self::Connections | Self::Rate | Self::AppRate | Self::Concurrency => 1,
             Self::Files => 16,
             Self::OpenFiles => 64,
         }
@@ -83,6 +95,9 @@ impl Limit {
             Self::TmpMb => limits.tmp_bytes / MIB,
             Self::OpenFiles => limits.open_files,
             Self::Connections => limits.connections,
+            Self::Rate => limits.rate,
+            Self::AppRate => limits.app_rate,
+            Self::Concurrency => limits.concurrency,
         }
     }
 
@@ -97,6 +112,9 @@ impl Limit {
             Self::TmpMb => limits.tmp_bytes = value.saturating_mul(MIB),
             Self::OpenFiles => limits.open_files = value,
             Self::Connections => limits.connections = value,
+            Self::Rate => limits.rate = value,
+            Self::AppRate => limits.app_rate = value,
+            Self::Concurrency => limits.concurrency = value,
         }
     }
 }

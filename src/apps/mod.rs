@@ -14,6 +14,7 @@ mod files;
 mod find;
 mod home;
 mod install;
+mod judge;
 mod launch;
 pub mod limit;
 pub mod manifest;
@@ -39,6 +40,7 @@ use std::time::Duration;
 use ask::Terms;
 pub use deploy::Said;
 
+use crate::accounts::Accounts;
 use crate::base::{AppName, Clock, DataDir, ProjectName, ProjectPath, Tasks};
 use crate::git::Repos;
 use crate::proxy::Routes;
@@ -69,6 +71,7 @@ pub struct Options {
 /// The engines this plane drives.
 pub struct Parts {
     pub store: Store,
+    pub accounts: Accounts,
     pub repos: Repos,
     pub runner: Runner,
     pub routes: Routes,
@@ -165,6 +168,9 @@ impl Apps {
 
     fn store(&self) -> &Store {
         &self.0.parts.store
+    }
+    fn accounts(&self) -> &Accounts {
+        &self.0.parts.accounts
     }
     fn repos(&self) -> &Repos {
         &self.0.parts.repos

@@ -1,6 +1,7 @@
 //! What the verbs answer with: shown by the editor, sent by the API, read back by the CLI.
 use serde::{Deserialize, Serialize};
 
+use super::door::Access;
 use crate::base::{Millis, ProjectPath};
 use crate::runner::Status;
 
@@ -70,8 +71,23 @@ pub struct AppStatus {
 /// What stands before an app.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DoorView {
+    pub access: Access,
+    pub links: Vec<LinkView>,
     /// What visitors are told while it is down; `None` = it is up.
     pub maintenance: Option<String>,
+}
+
+/// A link that opens an app: never its secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LinkView {
+    pub id: i64,
+    pub name: String,
+    /// Who made it.
+    pub who: String,
+    pub created: Millis,
+    /// `None`: until it is revoked.
+    pub expires: Option<Millis>,
+    pub over: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{env, maintenance, members, token};
+use super::{access, env, maintenance, members, token};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -51,8 +51,6 @@ pub enum Command {
     Serve(Serve),
     /// Look what this machine can do for Steady, and what is missing; ends with 1 when something needed is
     Doctor,
-    /// Show the root certificate of `tls = "local"`, and how to trust it
-    Ca,
     /// Show the server's settings
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -186,6 +184,9 @@ pub enum Command {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Show and change who may come to an app
+    #[command(subcommand)]
+    Access(access::Verb),
     /// Take an app down for maintenance, and bring it back
     #[command(subcommand)]
     Maintenance(maintenance::Verb),

@@ -1,10 +1,10 @@
 //! The program: parse, run, print error and hint, exit code.
+mod access;
 mod account;
 mod app;
 mod approve;
 mod args;
 mod bundle;
-mod ca;
 mod client;
 mod deploy;
 mod doctor;
@@ -18,7 +18,6 @@ mod members;
 mod notify;
 mod out;
 mod project;
-mod roots;
 mod saved;
 mod serve;
 mod stages;
@@ -73,7 +72,6 @@ fn run(cli: &Cli) -> Done {
     match &cli.command {
         Command::Serve(serve) => serve::run(serve, global),
         Command::Doctor => doctor::run(global),
-        Command::Ca => ca::run(global),
         Command::Config(verb) => local::config(verb, global),
         Command::User(verb) => local::user(verb, global),
         Command::Token(verb) => token::run(verb, global),
@@ -101,6 +99,7 @@ fn run(cli: &Cli) -> Done {
         Command::Delete { app, yes } => project::delete(app, *yes, global),
         Command::Recover { project } => project::recover(project.as_deref(), global),
         Command::Export { app, output } => app::export(app, output.as_deref(), global),
+        Command::Access(verb) => access::run(verb, global),
         Command::Maintenance(verb) => maintenance::run(verb, global),
         Command::Members(verb) => members::run(verb, global),
         Command::Credential { action } => account::credential(action, global),

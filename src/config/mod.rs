@@ -28,16 +28,8 @@ pub struct Config {
     pub domain: String,
     /// The editor's host; `domain` itself when not set.
     pub editor_domain: Option<String>,
-    /// What reaches `listen` without TLS of our own: `https` when something ends TLS in front.
+    /// The public URL's scheme; `http` unless something terminates TLS in front.
     pub scheme: String,
-    /// `off`, `files` or `local`.
-    pub tls: String,
-    pub tls_listen: SocketAddr,
-    pub tls_cert: Vec<PathBuf>,
-    /// In the order of `tls_cert`.
-    pub tls_key: Vec<PathBuf>,
-    /// `auto`, `on` or `off`.
-    pub hsts: String,
     /// Whom to believe about whom they speak for.
     pub trusted_proxies: Vec<Network>,
     pub proxy_protocol: bool,
@@ -64,6 +56,10 @@ pub struct Config {
     pub warm_pool: u64,
     pub outbound_mb: u64,
     pub log_mb: u64,
+    /// Requests a second from one network, from everybody, and requests at once; 0 = no limit.
+    pub rate: u64,
+    pub app_rate: u64,
+    pub concurrency: u64,
     pub max_body_mb: u64,
     pub max_pack_mb: u64,
     pub start_timeout_seconds: u64,

@@ -36,10 +36,8 @@ pub struct Ctx {
     pub apps: Apps,
     pub accounts: Accounts,
     pub domains: Domains,
-    /// Of links to the editor.
+    /// `https` makes HSTS and secure links.
     pub scheme: String,
-    /// Somebody else ends TLS in front: browsers are told here to come back by https only.
-    pub hsts: bool,
     /// `localhost:8080`: the host and port of the editor as browsers see it.
     pub host: String,
     /// Runs and deploys go on here when the browser that asked for them leaves.
@@ -62,6 +60,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/setup/{token}", get(login::setup_page).post(login::setup))
         .route("/signin", get(login::sign_in_page).post(login::sign_in))
         .route("/signout", post(login::sign_out))
+        .route("/enter", get(doors::enter))
         .route("/join/{token}", get(login::join_page).post(login::join))
         .route("/play", get(login::play_page).post(login::play))
         .route("/new", get(new::page).post(new::create))
@@ -83,6 +82,9 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/{user}/{project}/settings/rename", post(settings::rename))
         .route("/{user}/{project}/settings/code", post(settings::public_code))
         .route("/{user}/{project}/settings/members", post(settings::members))
+        .route("/{user}/{project}/settings/access", post(doors::access))
+        .route("/{user}/{project}/settings/links", post(doors::link))
+        .route("/{user}/{project}/settings/links/revoke", post(doors::revoke_link))
         .route("/{user}/{project}/settings/maintenance", post(doors::maintenance))
         .route("/{user}/{project}/settings/delete", post(settings::delete))
         .route("/{user}/{project}/restart", post(actions::restart))

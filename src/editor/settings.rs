@@ -12,6 +12,7 @@ use super::visit::{At, Shell, Visit, done, html_as, moved};
 use super::{Ctx, show};
 use crate::accounts::{Action, Role};
 use crate::apps::Project;
+use crate::apps::door::Access;
 use crate::apps::view::{DoorView, EnvName, Member, PermissionsView};
 use crate::base::{AppName, Error, ProjectName, Result, Secret, UserName};
 
@@ -24,10 +25,21 @@ pub struct Settings {
     pub members: Vec<Member>,
     pub permissions: PermissionsView,
     pub door: DoorView,
+    /// A link just made: shown once.
+    pub fresh_link: Option<String>,
     pub host: String,
     pub apps_host: String,
     pub error: Option<(String, Option<String>)>,
 }
+
+/// What the page offers, in its order.
+const ACCESS: [(Access, &str); 5] = [
+    (Access::Public, "Everybody"),
+    (Access::Members, "Members of this project"),
+    (Access::Users, "Everybody with an account here"),
+    (Access::Password, "Who knows the password"),
+    (Access::Links, "Only who has a link"),
+];
 
 /// One variable set, or one unset.
 #[derive(Deserialize)]
@@ -71,10 +83,16 @@ pub async fn page(State(ctx): State<Ctx>, Path(at): Path<At>, visit: Visit) -> R
     if let Some(elsewhere) = moved(&at, &project, "/settings") {
         return Ok(elsewhere);
     }
-    show_page(&ctx, &visit, &project, None)
+    show_page(&ctx, &visit, &project, None, None)
 }
 
-fn show_page(ctx: &Ctx, visit: &Visit, project: &Project, error: Option<&Error>) -> Result<Response, Failed> {
+pub fn show_page(
+    ctx: &Ctx,
+    visit: &Visit,
+    project: &Project,
+    fresh_link: Option<String>,
+    error: Option<&Error>,
+) -> Result<Response, Failed> {
     let page = Settings {
         shell: visit.shell(format!("Settings of {}", project.path)),
         head: Head::of(ctx, visit, project, "settings")?,
@@ -82,6 +100,7 @@ fn show_page(ctx: &Ctx, visit: &Visit, project: &Project, error: Option<&Error>)
         members: ctx.apps.members(project)?,
         permissions: ctx.apps.permissions(project)?,
         door: ctx.apps.door(project)?,
+        fresh_link,
         host: project.host.to_string(),
         apps_host: ctx.apps.options().apps_host.clone(),
         error: error.map(told),
@@ -93,7 +112,7 @@ fn show_page(ctx: &Ctx, visit: &Visit, project: &Project, error: Option<&Error>)
 pub fn after(ctx: &Ctx, visit: &Visit, project: &Project, result: Result<&str>) -> Result<Response, Failed> {
     match result {
         Ok(code) => Ok(done(&format!("/{}/settings", project.path), code)),
-        Err(e) => show_page(ctx, visit, project, Some(&e)),
+        Err(e) => show_page(ctx, visit, project, None, Some(&e)),
     }
 }
 

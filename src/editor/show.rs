@@ -99,6 +99,8 @@ pub fn flash(code: &str) -> Option<&'static str> {
         "restarted" => "The app was stopped. The next request starts it anew.",
         "paused" => "The app is paused. Visitors are told so until you resume it.",
         "resumed" => "The app is back.",
+        "access" => "Access was changed. It holds from the next request on.",
+        "link-revoked" => "The link was revoked.",
         "down" => "The app is down for maintenance. Visitors are told so until you bring it back.",
         "up" => "The app is up again.",
         "renamed" => "Renamed. The old names lead here.",

@@ -14,6 +14,7 @@ use super::trash::TrashPage;
 use super::visit::{Account, Shell};
 use crate::accounts::User;
 use crate::accounts::{Actor, InviteInfo, Scope, TokenInfo, Via};
+use crate::apps::door::Access;
 use crate::apps::template::TEMPLATES;
 use crate::apps::view::*;
 use crate::base::{Clock, ProjectPath, UserName};
@@ -348,7 +349,19 @@ fn pages_of_a_project() {
     check("logs", &LogPage { shell: shell(), head: head("logs"), lines: lines(), n: 500 });
     check("requests", &Requests { shell: shell(), head: head("requests"), requests: requests(), n: 200 });
     let settings = Settings {
-        door: DoorView { maintenance: Some("<b>Back</b> at nine.".into()) },
+        door: DoorView {
+            access: Access::Members,
+            links: vec![LinkView {
+                id: 4,
+                name: "<i>Robin</i>".into(),
+                who: "ada".into(),
+                created: now() - 9_000_000,
+                expires: Some(now() + 9_000_000),
+                over: false,
+            }],
+            maintenance: Some("<b>Back</b> at nine.".into()),
+        },
+        fresh_link: Some("http://guestbook.localhost:8080/?steady_link=abc".into()),
         shell: shell(),
         head: head("settings"),
         env: vec![EnvName { name: "STRIPE_KEY".into(), set: now() - 9_000_000 }],

@@ -8,7 +8,7 @@ use hyper::header::{
 use hyper::http::{request, response};
 use hyper::{Method, StatusCode, Uri, Version};
 
-use super::cookie;
+use super::{cookie, door};
 use crate::base::{Error, Result};
 
 /// What an app is told about its visitor. Nothing in it comes from headers but the host.
@@ -65,6 +65,7 @@ pub fn to_app(parts: &mut request::Parts, visitor: &Visitor, has_body: bool) -> 
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     join_cookies(&mut parts.headers);
+    door::cookie::strip(&mut parts.headers);
     parts.version = Version::HTTP_11;
 
     let headers = &mut parts.headers;
@@ -73,6 +74,9 @@ pub fn to_app(parts: &mut request::Parts, visitor: &Visitor, has_body: bool) -> 
     headers.insert("x-forwarded-host", value(&visitor.host)?);
     headers.insert("x-forwarded-proto", value(&visitor.scheme)?);
     headers.insert("x-request-id", value(&visitor.request_id)?);
+    if let Some(door::User(name)) = parts.extensions.get() {
+        headers.insert("x-steady-user", value(name)?);
+    }
     if let Some(protocol) = &upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol.clone());
@@ -181,6 +185,7 @@ fn strip_claims(headers: &mut HeaderMap) {
         };
         name.starts_with("x-forwarded")
             || name.starts_with("steady-")
+            || name.starts_with("x-steady-")
             || matches!(name, "forwarded" | "x-real-ip" | "x-request-id")
     });
 }

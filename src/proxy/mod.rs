@@ -26,7 +26,7 @@ use crate::http::trust::Client;
 use crate::http::{host, request_id};
 use crate::runner::{Admission, AppKey, Runner};
 use body::Outbound;
-use door::Page;
+use door::{Judge, Keeper, Page};
 use files::Folder;
 use forward::{Failure, Forwarded, Limits};
 use head::Visitor;
@@ -46,6 +46,8 @@ pub struct Options {
     pub scheme: String,
     /// Where the owner finds an app's page, for error pages. Without final slash.
     pub editor_url: String,
+    /// What stands after an app's label, with the public port: `localhost:8080`.
+    pub apps_host: String,
 }
 
 /// Cheap to clone.
@@ -58,6 +60,7 @@ struct Shared {
     clock: Clock,
     tasks: Tasks,
     options: Options,
+    keeper: Keeper,
     /// When each app was last told of a cookie it lost: at most once a minute.
     remarked: Mutex<HashMap<AppKey, Millis>>,
 }
@@ -72,13 +75,20 @@ struct Visit {
 
 impl Proxy {
     /// `tasks` carries upgraded connections; they end when it is told to stop.
-    pub fn new(routes: Routes, runner: Runner, clock: Clock, tasks: Tasks, options: Options) -> Self {
-        Self(Arc::new(Shared { routes, runner, clock, tasks, options, remarked: Mutex::default() }))
+    pub fn new(
+        routes: Routes,
+        runner: Runner,
+        clock: Clock,
+        tasks: Tasks,
+        options: Options,
+        judge: Arc<dyn Judge>,
+    ) -> Self {
+        let keeper = Keeper::new(judge);
+        Self(Arc::new(Shared { routes, runner, clock, tasks, options, keeper, remarked: Mutex::default() }))
     }
 
-    /// Whether a label leads anywhere.
-    pub fn has(&self, label: &str) -> bool {
-        self.0.routes.get(label).is_some()
+    fn keeper(&self) -> &Keeper {
+        &self.0.keeper
     }
 
     /// Answers one request for `label`. Never fails: errors become pages that name the stage and request id.
@@ -104,13 +114,19 @@ impl Proxy {
             return crate::http::problem::page(&error, asker.request_id, asker.accept);
         }
         let Some(route) = self.0.routes.get(label) else { return trouble::unknown(&asker).response };
-        if let Some(door) = route.closed()
-            && let Some(answer) = self.stop(door, visit, &route, &request)
-        {
-            return answer;
+        let Some(door) = route.closed() else { return self.reply(visit, &route, request).await };
+        let mut request = request;
+        // Boxed, so that the many requests without a door do not carry its state.
+        match Box::pin(self.pass(door, visit, &route, &mut request)).await {
+            Ok(passed) => passed.finish(self.reply(visit, &route, request).await),
+            Err(answer) => *answer,
         }
+    }
+
+    /// What the visitor gets, compressed where that helps.
+    async fn reply(&self, visit: &Visit, route: &Arc<Route>, request: Request<Incoming>) -> Response<Body> {
         let wish = if route.manners.uncompressed { None } else { compress::Wish::of(&request) };
-        let response = self.lead(visit, &route, request).await;
+        let response = self.lead(visit, route, request).await;
         match wish {
             Some(wish) => wish.grant(response),
             None => response,

@@ -99,7 +99,12 @@ impl Routes {
         let mut table = HashMap::clone(&self.0.table.load());
         for (label, route) in changes {
             match route {
-                Some(route) => table.insert(label, Arc::new(route)),
+                Some(mut route) => {
+                    if let (Some(door), Some(old)) = (&mut route.door, table.get(&label)) {
+                        old.door.iter().for_each(|old| door.goes_on(old));
+                    }
+                    table.insert(label, Arc::new(route))
+                }
                 None => table.remove(&label),
             };
         }

@@ -124,7 +124,15 @@ pub struct Limits {
     pub connections: u64,
     /// Bytes a day to and from the world; 0 = no limit.
     pub outbound_bytes: u64,
+    /// Requests a second from one network and from everybody, and requests at once, before any reaches the app: the
+    /// proxy keeps these. [`NO_LIMIT`] = none.
+    pub rate: u64,
+    pub app_rate: u64,
+    pub concurrency: u64,
 }
+
+/// More requests than any app gets: as a limit of them, none.
+pub const NO_LIMIT: u64 = 1_000_000;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -141,6 +149,9 @@ impl Default for Limits {
             files: 100_000,
             connections: 1024,
             outbound_bytes: 10 << 30,
+            rate: NO_LIMIT,
+            app_rate: NO_LIMIT,
+            concurrency: NO_LIMIT,
         }
     }
 }

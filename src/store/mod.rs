@@ -7,6 +7,7 @@ pub mod doors;
 pub mod drafts;
 pub mod env;
 pub mod invites;
+pub mod links;
 mod migrate;
 pub mod projects;
 pub mod seal;

@@ -65,6 +65,21 @@ pub fn find(db: &Connection, hash: &str, now: Millis) -> Result<Option<Session>>
     .sql()
 }
 
+/// The living session of that id. `None` as in [`find`].
+pub fn by_id(db: &Connection, id: i64, now: Millis) -> Result<Option<Session>> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS}, sessions.id, sessions.csrf, sessions.used
+         FROM sessions JOIN users ON users.id = sessions.user_id
+         WHERE sessions.id = ?1 AND sessions.expires > ?2 AND (users.expires IS NULL OR users.expires > ?2)"
+    ))
+    .sql()?
+    .query_row(params![id, now], |row| {
+        Ok(Session { user: from_row(row, 0)?, id: row.get(7)?, csrf: row.get(8)?, used: row.get(9)? })
+    })
+    .optional()
+    .sql()
+}
+
 /// Slides a session on.
 pub fn touch(db: &Connection, id: i64, now: Millis, expires: Millis) -> Result<()> {
     db.prepare_cached("UPDATE sessions SET used = ?2, expires = ?3 WHERE id = ?1")

@@ -13,9 +13,10 @@ import { people } from "./people.mjs";
 import { phone } from "./phone.mjs";
 import { project } from "./project.mjs";
 import { trouble } from "./trouble.mjs";
+import { walls } from "./walls.mjs";
 
 // `desktop` makes the owner in front of the camera, so it goes first.
-const JOURNEYS = { desktop, phone, files, merge, trouble, project, approve, people, offline, guest, looks };
+const JOURNEYS = { desktop, phone, files, merge, trouble, project, approve, walls, people, offline, guest, looks };
 
 rmSync(OUT, { recursive: true, force: true });
 const asked = process.argv.slice(2);

@@ -5,6 +5,7 @@
 mod support;
 mod tiers;
 
+mod access;
 mod approve;
 mod attacks_code;
 mod attacks_people;
@@ -20,13 +21,11 @@ mod data;
 mod disk;
 mod door;
 mod doors;
-mod drain;
 mod files;
 mod fronts;
 mod git;
 mod handover;
 mod idle;
 mod serve;
-mod tls;
 mod upstream;
 mod wake;

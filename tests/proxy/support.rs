@@ -3,8 +3,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use steady::base::{Result, Secret};
 use steady::http::serve;
 use steady::http::trust;
+use steady::proxy::door::{Claim, Judge, Member, Seal};
 use steady::proxy::files::Folder;
 use steady::proxy::{Options, Proxy, Route, Routes, Target};
 use steady::runner::LaunchSpec;
@@ -13,6 +15,27 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::runner_world as base;
+
+/// Lets nobody in.
+struct Nobody;
+
+impl Seal for Nobody {
+    fn seal(&self, _: &'static str, _: &[u8]) -> Vec<u8> {
+        Vec::new()
+    }
+    fn open(&self, _: &'static str, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+impl Judge for Nobody {
+    fn member(&self, _: i64, _: &Claim, _: bool) -> Result<Option<Member>> {
+        Ok(None)
+    }
+    fn password(&self, _: &str, _: &Secret<String>) -> Result<bool> {
+        Ok(false)
+    }
+}
 
 pub struct World {
     pub base: base::World,
@@ -36,9 +59,17 @@ pub async fn world_with(patience: Duration, limits: serve::Limits) -> World {
         idle_timeout: patience,
         scheme: "http".into(),
         editor_url: "http://localhost:8080".into(),
+        apps_host: "localhost:8080".into(),
     };
     let clock = steady::base::Clock::System;
-    let proxy = Proxy::new(routes.clone(), base.runner.clone(), clock, base.tasks.clone(), options);
+    let proxy = Proxy::new(
+        routes.clone(),
+        base.runner.clone(),
+        clock,
+        base.tasks.clone(),
+        options,
+        std::sync::Arc::new(Nobody),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let front = listener.local_addr().unwrap();
     let tasks = base.tasks.clone();

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use super::super::ask::Terms;
 use super::super::limit::LIMITS;
 use super::{IDLE, MAX_HOSTS};
+use crate::runner::NO_LIMIT;
 
 /// Where the editor's host serves it.
 pub const PATH: &str = "/schema/steady.json";
@@ -18,7 +19,8 @@ pub fn schema(terms: &Terms, id: &str) -> Value {
         .into_iter()
         .map(|limit| {
             let own = limit.of(&terms.limits);
-            let about = format!("{}. The server gives {own}; more needs an owner's approval.", limit.about());
+            let given = if own >= NO_LIMIT { "sets none by itself".to_owned() } else { format!("gives {own}") };
+            let about = format!("{}. The server {given}; more needs an owner's approval.", limit.about());
             let range = json!({
                 "description": about, "type": "integer", "minimum": limit.least(), "maximum": limit.of(&terms.most),
             });
