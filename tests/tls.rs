@@ -3,8 +3,12 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod tls {
+    mod dns;
+    mod front;
     mod issue;
     mod pebble;
+    mod renew;
     mod server;
     mod world;
+    mod zone;
 }

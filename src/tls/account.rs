@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use instant_acme::{Account, AccountBuilder, AccountCredentials, ExternalAccountKey, NewAccount};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::options::ExternalAccount;
 use super::order::{Failure, patient};
@@ -22,6 +22,8 @@ pub(super) struct Authority {
     quiet: Arc<AtomicI64>,
     /// While one order makes it, the others wait.
     account: Mutex<Option<Account>>,
+    /// Where it tells when to renew; `None` when it does not.
+    renewal_info: OnceCell<Option<String>>,
 }
 
 /// What an account is made with and kept in.
@@ -34,12 +36,20 @@ pub(super) struct Registrar {
 
 impl Authority {
     pub fn new(url: String, web: Web, clock: Clock) -> Self {
-        Self { url, web, clock, quiet: Arc::default(), account: Mutex::default() }
+        Self { url, web, clock, quiet: Arc::default(), account: Mutex::default(), renewal_info: OnceCell::new() }
     }
 
     /// Until then it wants to hear nothing.
     pub fn quiet_until(&self) -> Millis {
         self.quiet.load(Ordering::Relaxed)
+    }
+
+    pub async fn renewal_info(&self) -> Result<Option<&str>> {
+        let read = async || {
+            let (directory, _) = self.web.json(&self.url).await?;
+            Ok::<_, Error>(directory["renewalInfo"].as_str().map(str::to_owned))
+        };
+        Ok(self.renewal_info.get_or_try_init(read).await?.as_deref())
     }
 
     /// The account, from the store or made now.

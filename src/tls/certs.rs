@@ -1,7 +1,6 @@
 //! The engine: a shelf of certificates, the orders on their way, and what is known of every host.
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_rustls::rustls::sign::CertifiedKey;
@@ -9,16 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::{Authority, Registrar};
 use super::challenges::Challenges;
-use super::limits::{self, Count, DAY, Limit, Wish};
-use super::order::{Failure, Issued, Job, order};
+use super::dns::Zones;
+use super::limits::{self, Count, DAY};
 use super::pair::{self, Facts};
-use super::policy;
 use super::shelf::Shelf;
 use super::view::View;
 use super::web::Web;
 use super::{Options, names};
 use crate::base::{Clock, Error, Kind, Millis, Result, Tasks};
-use crate::store::certs::{self as rows, CertRow, OrderRow, Outcome};
+use crate::store::certs::{self as rows, CertRow, OrderRow};
 use crate::store::seal::Key;
 use crate::store::{Db, Store};
 
@@ -29,8 +27,6 @@ pub type Owns = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 const AT_ONCE: usize = 4;
 /// Orders that run or wait for their turn.
 const MOST_FLIGHTS: usize = 256;
-/// One order, from account to chain.
-const ORDER_TIME: Duration = Duration::from_secs(150);
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -42,13 +38,16 @@ pub(super) struct Engine {
     pub clock: Clock,
     pub tasks: Tasks,
     pub owns: Owns,
-    challenges: Challenges,
-    shelf: Shelf,
-    authorities: Vec<Authority>,
+    pub challenges: Challenges,
+    pub zones: Option<Zones>,
+    pub shelf: Shelf,
+    pub authorities: Vec<Authority>,
     known: Mutex<BTreeMap<String, Known>>,
+    /// Held while a row and what is known of it change together.
+    writing: Mutex<()>,
     /// Host or wildcard → ends when its order does.
     flights: Mutex<HashMap<String, CancellationToken>>,
-    turns: Semaphore,
+    pub turns: Semaphore,
 }
 
 /// What is known of a host: its row without the pair, and the certificate in use.
@@ -71,6 +70,7 @@ impl Certs {
                 some.iter().map(|url| Authority::new(url.clone(), web.clone(), clock.clone())).collect()
             }
         };
+        let zones = options.dns.clone().map(|dns| Zones::new(dns, clock.clone())).transpose()?;
         let known = load(store.read(|db| rows::all(db, &key))?);
         let ready = known.iter().filter_map(|(host, known)| Some((host.as_str().into(), known.certified.clone()?)));
         let engine = Arc::new(Engine {
@@ -81,8 +81,10 @@ impl Certs {
             tasks: tasks.clone(),
             owns,
             challenges: Challenges::default(),
+            zones,
             authorities,
             known: Mutex::new(known),
+            writing: Mutex::default(),
             flights: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),
         });
@@ -115,13 +117,14 @@ impl Certs {
             return Err(Error::not_found(format!("there is no certificate for {host}, and no authority to ask"))
                 .hint("Set `acme`, or give Steady a certificate file."));
         }
-        let done = self.fly(&host)?;
+        let subject = self.0.subject(&host);
+        let done = self.fly(&subject)?;
         let wait = self.0.options.wait;
         if tokio::time::timeout(wait, done.cancelled()).await.is_err() {
             return Err(Error::new(Kind::TimedOut, format!("the certificate for {host} is still on its way"))
                 .hint("Try again in a minute."));
         }
-        self.find(&host).ok_or_else(|| self.why_not(&host))
+        self.find(&host).ok_or_else(|| self.why_not(&subject))
     }
 
     /// Everything known, by host.
@@ -176,6 +179,10 @@ impl Certs {
                 () = stopping.cancelled() => {}
                 () = landing.certs.0.obtain(&landing.subject) => {}
             }
+            // Also after an order that was cut off.
+            if let Some(zones) = &landing.certs.0.zones {
+                zones.clear(&landing.subject).await;
+            }
         });
         Ok(done)
     }
@@ -224,8 +231,26 @@ fn ready(pair: &rows::Pair, ocsp: Option<Vec<u8>>) -> Result<(Facts, CertifiedKe
 }
 
 impl Engine {
+    /// What is ordered for a host: itself, or the wildcard for it where a zone of ours makes one possible.
+    fn subject(&self, host: &str) -> String {
+        let wildcard = self.zones.as_ref().and_then(|zones| zones.wildcard(host));
+        wildcard.unwrap_or_else(|| host.to_owned())
+    }
+
+    /// Whether that host or wildcard is still ours to renew.
+    pub fn serves(&self, subject: &str) -> bool {
+        match subject.strip_prefix("*.") {
+            Some(_) => self.zones.as_ref().is_some_and(|zones| zones.covers(subject)),
+            None => names::orderable(subject) && (self.owns)(subject),
+        }
+    }
+
     pub fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
@@ -233,140 +258,23 @@ impl Engine {
     }
 
     /// The orders that still count.
-    fn past(&self, now: Millis) -> Result<Vec<OrderRow>> {
+    pub fn past(&self, now: Millis) -> Result<Vec<OrderRow>> {
         self.registrar.store.read(|db| rows::orders(db, now - 8 * DAY))
-    }
-
-    /// Asks the authorities in turn, and keeps what came of it.
-    async fn obtain(&self, subject: &str) {
-        // The semaphore is never closed.
-        let Ok(_turn) = self.turns.acquire().await else { return };
-        let mut held: Option<(Millis, String)> = None;
-        let mut last: Option<Error> = None;
-        let failures = self.known().get(subject).map_or(0, |known| known.row.failures);
-        for authority in &self.authorities {
-            match self.ask(authority, subject, failures).await {
-                Ok(Asked::Issued(issued, outcome)) => {
-                    match self.keep(authority, subject, issued) {
-                        Ok(()) => tracing::info!(host = subject, authority = authority.url, ?outcome, "certificate"),
-                        Err(error) => tracing::error!(host = subject, ?error, "a certificate could not be kept"),
-                    }
-                    return;
-                }
-                Ok(Asked::Held(until, why)) => {
-                    if held.as_ref().is_none_or(|(earliest, _)| until < *earliest) {
-                        held = Some((until, why));
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(host = subject, authority = authority.url, ?error, "no certificate");
-                    last = Some(error);
-                }
-            }
-        }
-        self.fail(subject, last, held);
-    }
-
-    /// One authority; a second time, with the next proof, where it did not see the first.
-    async fn ask(&self, authority: &Authority, subject: &str, failures: u32) -> Result<Asked> {
-        let mut last = Error::internal(format!("nothing was asked for {subject}"));
-        for attempt in 0..2 {
-            let now = self.clock.now();
-            if authority.quiet_until() > now {
-                return Ok(Asked::Held(authority.quiet_until(), format!("{} asked us to wait", authority.url)));
-            }
-            let wish = Wish { authority: &authority.url, host: subject, replaces: false };
-            if let Err((until, limit)) = limits::allowed(&self.options.limits, &self.past(now)?, wish, now) {
-                return Ok(Asked::Held(until, reached(subject, &authority.url, limit)));
-            }
-            let number = self.begin(authority, subject, now)?;
-            let proofs = &self.options.proofs;
-            let Some(proof) = proofs.get((failures as usize + attempt) % proofs.len().max(1)) else {
-                return Err(Error::bad_input("there is no way to prove a host: `proofs` is empty"));
-            };
-            let job = Job { host: subject, proof: *proof };
-            let late = || Error::new(Kind::TimedOut, format!("the order took more than {} s", ORDER_TIME.as_secs()));
-            let asked = order(authority, &self.registrar, &self.challenges, &job);
-            let result = tokio::time::timeout(ORDER_TIME, asked).await.unwrap_or_else(|_| Err(late().into()));
-            match result {
-                Ok(issued) => {
-                    self.end(number, Outcome::Issued)?;
-                    return Ok(Asked::Issued(issued, Outcome::Issued));
-                }
-                Err(Failure { outcome, error, stranger }) => {
-                    self.end(number, outcome)?;
-                    last = error;
-                    if stranger {
-                        authority.forget(&self.registrar).await?;
-                    } else if outcome != Outcome::Unproved {
-                        break;
-                    }
-                }
-            }
-        }
-        Err(last)
-    }
-
-    fn begin(&self, authority: &Authority, host: &str, at: Millis) -> Result<i64> {
-        let order = OrderRow {
-            authority: authority.url.clone(),
-            host: host.to_owned(),
-            domain: names::registered_domain(host).to_owned(),
-            at,
-            outcome: Outcome::Begun,
-        };
-        self.registrar.store.write(|db| rows::begin_order(db, &order))
-    }
-
-    fn end(&self, order: i64, outcome: Outcome) -> Result<()> {
-        self.registrar.store.write(|db| rows::end_order(db, order, outcome))
-    }
-
-    /// Durable first, then in use.
-    fn keep(&self, authority: &Authority, host: &str, issued: Issued) -> Result<()> {
-        let (issued_at, expires) = (issued.facts.not_before, issued.facts.not_after);
-        let row = CertRow {
-            host: host.to_owned(),
-            authority: authority.url.clone(),
-            issued: issued_at,
-            expires,
-            renew_at: policy::renew_at(issued_at, expires, rand::random()),
-            pair: Some(issued.pair),
-            ..CertRow::default()
-        };
-        self.registrar.store.write(|db| rows::put(db, &self.registrar.key, &row))?;
-        for (host, known) in load(vec![row]) {
-            if let Some(certified) = &known.certified {
-                self.shelf.put(&host, certified);
-            }
-            self.known().insert(host, known);
-        }
-        Ok(())
-    }
-
-    /// Notes a failure, and when to try again: after all authorities failed, or when the first limit ends.
-    fn fail(&self, host: &str, last: Option<Error>, held: Option<(Millis, String)>) {
-        let now = self.clock.now();
-        let changed = self.change(host, |row| match (last, held) {
-            (Some(error), _) => {
-                row.failures = row.failures.saturating_add(1);
-                let first = self.options.first_delay;
-                row.next_try = policy::next_try(now, row.failures, first, rand::random());
-                row.last_error = Some(match error.hint {
-                    Some(hint) => format!("{}. {hint}", error.public),
-                    None => error.public,
-                });
-            }
-            (None, Some((until, why))) => (row.next_try, row.last_error) = (until, Some(why)),
-            (None, None) => {}
-        });
-        if let Err(error) = changed {
-            tracing::error!(host, ?error, "a failed certificate could not be noted");
-        }
     }
 
     /// Changes what is known of a host, in the store first. Its pair stays as it is.
     pub fn change(&self, host: &str, change: impl FnOnce(&mut CertRow)) -> Result<()> {
+        let _one_at_a_time = self.writing();
+        self.write(host, change)
+    }
+
+    /// The same, unless the certificate was replaced since it was looked at.
+    pub fn change_of(&self, host: &str, used: &Arc<CertifiedKey>, change: impl FnOnce(&mut CertRow)) -> Result<()> {
+        let _one_at_a_time = self.writing();
+        if self.uses(host, used) { self.write(host, change) } else { Ok(()) }
+    }
+
+    fn write(&self, host: &str, change: impl FnOnce(&mut CertRow)) -> Result<()> {
         let mut row = self.known().get(host).map(|known| known.row.clone()).unwrap_or_default();
         host.clone_into(&mut row.host);
         change(&mut row);
@@ -377,21 +285,55 @@ impl Engine {
         Ok(())
     }
 
+    fn uses(&self, host: &str, used: &Arc<CertifiedKey>) -> bool {
+        let known = self.known();
+        known.get(host).and_then(|known| known.certified.as_ref()).is_some_and(|now| Arc::ptr_eq(now, used))
+    }
+
+    /// A certificate for a host takes the place of its earlier one: durable first, then in use.
+    pub fn take_in(&self, row: CertRow) -> Result<()> {
+        let _one_at_a_time = self.writing();
+        self.registrar.store.write(|db| rows::put(db, &self.registrar.key, &row))?;
+        for (host, known) in load(vec![row]) {
+            if let Some(certified) = &known.certified {
+                self.shelf.put(&host, certified);
+            }
+            self.known().insert(host, known);
+        }
+        Ok(())
+    }
+
+    /// Staples that to the certificate, unless it was replaced meanwhile.
+    pub fn staple(
+        &self,
+        host: &str,
+        old: &Arc<CertifiedKey>,
+        staple: Option<Vec<u8>>,
+        next: Millis,
+        renew_at: Option<Millis>,
+    ) -> Result<()> {
+        let _one_at_a_time = self.writing();
+        if !self.uses(host, old) {
+            return Ok(());
+        }
+        self.write(host, |row| {
+            (row.ocsp, row.ocsp_next) = (staple.clone(), next);
+            row.renew_at = renew_at.unwrap_or(row.renew_at);
+        })?;
+        let fresh = Arc::new(CertifiedKey { ocsp: staple, ..CertifiedKey::clone(old) });
+        self.shelf.put(host, &fresh);
+        if let Some(known) = self.known().get_mut(host) {
+            known.certified = Some(fresh);
+        }
+        Ok(())
+    }
+
     /// Nobody needs it any more.
     pub fn drop_host(&self, host: &str) -> Result<()> {
+        let _one_at_a_time = self.writing();
         self.registrar.store.write(|db| rows::remove(db, host))?;
         self.shelf.remove(host);
         self.known().remove(host);
         Ok(())
     }
-}
-
-enum Asked {
-    Issued(Issued, Outcome),
-    /// A limit holds until then.
-    Held(Millis, String),
-}
-
-fn reached(host: &str, authority: &str, limit: Limit) -> String {
-    format!("{host} waits for its certificate: {authority} allows no more {limit}")
 }

@@ -1,9 +1,14 @@
-//! Certificates: found for a handshake, ordered from an authority on first use, renewed in time.
+//! Certificates: found for a handshake, ordered from an authority on first use, renewed in time, stapled.
 mod account;
+mod ari;
 mod certs;
 pub mod challenges;
+mod der;
+pub mod dns;
 mod limits;
 mod names;
+mod obtain;
+mod ocsp;
 mod options;
 mod order;
 pub mod pair;
@@ -16,5 +21,5 @@ mod web;
 pub use certs::{Certs, Owns};
 pub use challenges::{ACME_TLS, Challenges};
 pub use limits::{Count, Limit, Limits};
-pub use options::{ExternalAccount, LETS_ENCRYPT, Options, Proof};
+pub use options::{Algorithm, Dns, ExternalAccount, LETS_ENCRYPT, Options, Proof, Provider};
 pub use view::View;

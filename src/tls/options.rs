@@ -1,5 +1,6 @@
 //! What the engine is told.
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,8 +21,9 @@ pub struct Options {
     pub external: Option<ExternalAccount>,
     /// PEM of the roots trusted for the authorities' own servers, in place of the system's.
     pub roots: Option<PathBuf>,
-    /// How a host is proved: the first at the first try, then in turn.
+    /// How a host is proved where DNS does not do it: the first at the first try, then in turn.
     pub proofs: Vec<Proof>,
+    pub dns: Option<Dns>,
     /// How long a handshake waits for the certificate it caused to be ordered.
     pub wait: Duration,
     pub limits: Limits,
@@ -37,6 +39,7 @@ impl Default for Options {
             external: None,
             roots: None,
             proofs: vec![Proof::TlsAlpn01, Proof::Http01],
+            dns: None,
             wait: Duration::from_secs(30),
             limits: Limits::default(),
             first_delay: Duration::from_mins(1),
@@ -59,6 +62,8 @@ pub enum Proof {
     Http01,
     /// A handshake on port 443.
     TlsAlpn01,
+    /// A TXT record; the only way to a wildcard.
+    Dns01,
 }
 
 impl fmt::Display for Proof {
@@ -66,6 +71,38 @@ impl fmt::Display for Proof {
         f.write_str(match self {
             Self::Http01 => "http-01",
             Self::TlsAlpn01 => "tls-alpn-01",
+            Self::Dns01 => "dns-01",
         })
     }
+}
+
+/// Proof by DNS, for the names in zones that we may change.
+#[derive(Clone, Debug)]
+pub struct Dns {
+    /// Hosts that are these or below are proved by DNS; hosts one label below share a wildcard.
+    pub domains: Vec<String>,
+    pub provider: Provider,
+    /// Asked whether the record is there, before the authority is told; empty: the zone's own name servers.
+    pub servers: Vec<SocketAddr>,
+    /// For how long it is asked.
+    pub patience: Duration,
+}
+
+/// Who changes the zone.
+#[derive(Clone, Debug)]
+pub enum Provider {
+    /// Dynamic updates (RFC 2136), signed with TSIG.
+    Rfc2136 { server: SocketAddr, key_name: String, algorithm: Algorithm, key: Secret<Vec<u8>> },
+    /// The HTTP API of an acme-dns server. `subdomain` is where the CNAME of `_acme-challenge` leads.
+    AcmeDns { url: String, user: String, password: Secret<String>, subdomain: String },
+    /// A program and its arguments, run with `set NAME VALUE` or `clear NAME VALUE` added, and nothing in its
+    /// environment.
+    Hook { argv: Vec<String> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    HmacSha256,
+    HmacSha384,
+    HmacSha512,
 }

@@ -2,12 +2,14 @@
 use std::time::Duration;
 
 use instant_acme::{
-    AuthorizationStatus, ChallengeType, Identifier, NewOrder, Order, OrderStatus, Problem, RetryPolicy,
+    AuthorizationStatus, CertificateIdentifier, ChallengeType, Identifier, NewOrder, Order, OrderStatus, Problem,
+    RetryPolicy,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::account::{Authority, Registrar};
 use super::challenges::{Challenges, Posted};
+use super::dns::Zones;
 use super::options::Proof;
 use super::pair::{self, Facts};
 use crate::base::name::clip;
@@ -37,10 +39,19 @@ macro_rules! patient {
 }
 pub(super) use patient;
 
+/// Where answers are given.
+#[derive(Clone, Copy)]
+pub(super) struct Desk<'a> {
+    pub challenges: &'a Challenges,
+    pub zones: Option<&'a Zones>,
+}
+
 pub(super) struct Job<'a> {
     /// A host or a wildcard.
     pub host: &'a str,
     pub proof: Proof,
+    /// The certificate that it takes the place of, where the authority wants to know.
+    pub replaces: Option<CertificateIdentifier<'static>>,
 }
 
 #[derive(Debug)]
@@ -92,16 +103,28 @@ impl Failure {
 pub(super) async fn order(
     authority: &Authority,
     registrar: &Registrar,
-    challenges: &Challenges,
+    desk: Desk<'_>,
     job: &Job<'_>,
 ) -> std::result::Result<Issued, Failure> {
     let account = authority.account(registrar).await?;
     let failed = |what: &'static str| move |error| Failure::of(&authority.url, what, error);
     let identifiers = [Identifier::Dns(job.host.to_owned())];
     let new = NewOrder::new(&identifiers);
-    let mut order = patient!(account.new_order(&new)).map_err(failed("the order"))?;
+    let mut replacing = NewOrder::new(&identifiers);
+    if let Some(old) = &job.replaces {
+        replacing = replacing.replaces(old.clone());
+    }
+    let mut order = match patient!(account.new_order(&replacing)) {
+        // It was replaced already, or the authority knows it no more: then this is one like any other.
+        Err(error) if job.replaces.is_some() => {
+            tracing::info!(host = job.host, %error, "an order that replaces a certificate was not taken");
+            patient!(account.new_order(&new))
+        }
+        other => other,
+    }
+    .map_err(failed("the order"))?;
     patient!(fetch(&mut order)).map_err(failed("the proof"))?;
-    let posted = prove(&mut order, challenges, job).await.map_err(|e| match e {
+    let posted = prove(&mut order, desk, job).await.map_err(|e| match e {
         // Some look at once, and answer with what they saw.
         Wrong::Acme(instant_acme::Error::Api(problem)) if is_of_proof(&problem) => not_seen(authority, job, problem),
         Wrong::Acme(error) => Failure::of(&authority.url, "the proof", error),
@@ -138,7 +161,7 @@ async fn fetch(order: &mut Order) -> std::result::Result<(), instant_acme::Error
 
 /// Answers every open question of the order, and tells the authority to look. The answers stand while what is
 /// returned lives.
-async fn prove(order: &mut Order, challenges: &Challenges, job: &Job<'_>) -> std::result::Result<Vec<Posted>, Wrong> {
+async fn prove(order: &mut Order, desk: Desk<'_>, job: &Job<'_>) -> std::result::Result<Vec<Posted>, Wrong> {
     let mut posted = Vec::new();
     let mut open = order.authorizations();
     while let Some(authorization) = open.next().await {
@@ -152,6 +175,7 @@ async fn prove(order: &mut Order, challenges: &Challenges, job: &Job<'_>) -> std
         let wanted = match job.proof {
             Proof::Http01 => ChallengeType::Http01,
             Proof::TlsAlpn01 => ChallengeType::TlsAlpn01,
+            Proof::Dns01 => ChallengeType::Dns01,
         };
         let Some(mut challenge) = authorization.challenge(wanted) else {
             return Err(Wrong::Own(
@@ -160,10 +184,15 @@ async fn prove(order: &mut Order, challenges: &Challenges, job: &Job<'_>) -> std
             ));
         };
         let answer = challenge.key_authorization();
-        posted.push(match job.proof {
-            Proof::Http01 => challenges.post_http(&challenge.token, answer.as_str()),
-            Proof::TlsAlpn01 => challenges.post_alpn(job.host, answer.digest().as_ref()).map_err(Wrong::Own)?,
-        });
+        match (job.proof, desk.zones) {
+            (Proof::Http01, _) => posted.push(desk.challenges.post_http(&challenge.token, answer.as_str())),
+            (Proof::TlsAlpn01, _) => {
+                posted.push(desk.challenges.post_alpn(job.host, answer.digest().as_ref()).map_err(Wrong::Own)?);
+            }
+            // Taken away by the caller, who also ends orders that take too long.
+            (Proof::Dns01, Some(zones)) => zones.place(job.host, &answer.dns_value()).await.map_err(Wrong::Own)?,
+            (Proof::Dns01, None) => return Err(Wrong::Own(Error::internal("no zone for a proof by DNS"))),
+        }
         patient!(challenge.set_ready()).map_err(Wrong::Acme)?;
     }
     Ok(posted)
@@ -225,9 +254,10 @@ fn said(problem: &Problem) -> String {
 }
 
 fn hint(problem: &Problem, job: &Job<'_>) -> String {
-    let Job { host, proof } = job;
+    let Job { host, proof, .. } = job;
     let port = if *proof == Proof::Http01 { 80 } else { 443 };
     match kind(problem) {
+        _ if *proof == Proof::Dns01 => "See that the zone's public name servers show the TXT record.".to_owned(),
         "dns" => format!("Give {} an A or AAAA record that leads to this server.", clip(host)),
         "connection" => format!("Let port {port} through to this server, and see that {host} leads here."),
         "caa" => format!("A CAA record of {host} names other authorities: add this one, or set another in `acme`."),

@@ -1,7 +1,7 @@
 //! When to renew, when to try again. Pure: the time and the dice are passed in.
 use std::time::Duration;
 
-use super::limits::DAY;
+use super::limits::{DAY, HOUR};
 use crate::base::Millis;
 
 /// The longest wait after failures.
@@ -13,6 +13,16 @@ pub fn renew_at(issued: Millis, expires: Millis, dice: f64) -> Millis {
     let life = expires.saturating_sub(issued).max(0);
     let late = (life as f64 / 20.0 * dice.clamp(0.0, 1.0)) as Millis;
     issued.saturating_add(life / 3 * 2).saturating_add(late)
+}
+
+/// A moment of the window that the authority suggests, always before the certificate is over. Not in its first hours:
+/// an authority that wants each new one renewed at once would otherwise never come to an end.
+pub fn suggested((start, end): (Millis, Millis), issued: Millis, expires: Millis, dice: f64) -> Millis {
+    let width = end.saturating_sub(start).max(0);
+    let at = start.saturating_add((width as f64 * dice.clamp(0.0, 1.0)) as Millis);
+    // A window that begins late must not let it run out: the last tenth of its life is for trying again.
+    let tenth = expires.saturating_sub(issued).max(0) / 10;
+    at.max(issued.saturating_add(tenth.min(6 * HOUR))).min(expires.saturating_sub(tenth))
 }
 
 /// After that many failures in a row: doubling from `first`, at most a day, and up to a quarter more.
@@ -38,6 +48,15 @@ mod tests {
     }
 
     #[test]
+    fn within_the_window_but_in_time() {
+        assert_eq!(suggested((300, 400), 0, 1000, 0.5), 350);
+        assert_eq!(suggested((400, 300), 0, 1000, 0.5), 400);
+        assert_eq!(suggested((-10, 10), 0, 1000, 0.5), 100);
+        assert_eq!(suggested((-10, 10), 0, 90 * DAY, 0.5), 6 * HOUR);
+        assert_eq!(suggested((2000, 3000), 0, 1000, 0.5), 900);
+    }
+
+    #[test]
     fn doubling_up_to_a_day() {
         let minute = Duration::from_mins(1);
         for (failures, minutes) in
@@ -50,10 +69,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn always_before_the_end(issued in 0..10 * DAY, life in 100..400 * DAY, dice in 0.0..=1.0f64) {
+        fn always_before_the_end(issued in 0..10 * DAY, life in 100..400 * DAY, dice in 0.0..=1.0f64, start in 0..500 * DAY, width in 0..9 * DAY) {
             let expires = issued + life;
             let at = renew_at(issued, expires, dice);
             prop_assert!(at >= issued + life / 3 * 2 && at < expires);
+            let at = suggested((start, start + width), issued, expires, dice);
+            let early = issued + (life / 10).min(6 * HOUR);
+            prop_assert!(at < expires && at >= early && at <= early.max(start + width));
+            prop_assert!(at >= start || at == expires - life / 10);
         }
 
         #[test]

@@ -77,7 +77,8 @@ impl Default for Likes {
 
 pub struct Pebble {
     _process: Running,
-    port: u16,
+    pub port: u16,
+    pub management: u16,
     pub log: PathBuf,
 }
 
@@ -85,6 +86,8 @@ pub struct Pebble {
 pub struct Names {
     _process: Running,
     pub port: u16,
+    /// Where records are set.
+    pub management: u16,
 }
 
 impl Names {
@@ -98,7 +101,7 @@ impl Names {
             &log,
         );
         wait_for(management, "pebble-challtestsrv", &log);
-        Self { _process: process, port }
+        Self { _process: process, port, management }
     }
 }
 
@@ -132,7 +135,7 @@ impl Pebble {
             &log,
         );
         wait_for(port, "pebble", &log);
-        Self { _process: process, port, log }
+        Self { _process: process, port, management, log }
     }
 
     pub fn directory(&self) -> String {
