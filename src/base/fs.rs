@@ -55,6 +55,10 @@ impl DataDir {
     pub fn lock_file(&self) -> PathBuf {
         self.root.join("lock")
     }
+    /// What TLS keeps in files: the root of the local certificate authority.
+    pub fn tls(&self) -> PathBuf {
+        self.root.join("tls")
+    }
     pub fn bun(&self) -> PathBuf {
         self.root.join("bun")
     }

@@ -51,6 +51,8 @@ pub enum Command {
     Serve(Serve),
     /// Look what this machine can do for Steady, and what is missing; ends with 1 when something needed is
     Doctor,
+    /// Show the root certificate of `tls = "local"`, and how to trust it
+    Ca,
     /// Show the server's settings
     #[command(subcommand)]
     Config(ConfigVerb),

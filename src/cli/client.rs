@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::{Method, Response, request};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body, SendBody};
 
 use super::fail::{Done, FAILED, Fail, UNREACHABLE};
-use super::{out, saved};
+use super::{out, roots, saved};
 use crate::api::wire;
 use crate::base::{ProjectPath, Secret};
 
@@ -38,6 +39,9 @@ impl Client {
             // Streams send a blank line every 15 seconds, so silence means the server is gone.
             .timeout_per_read(Some(Duration::from_secs(4 * wire::KEEP_ALIVE_SECONDS)))
             .timeout_per_write(Some(Duration::from_secs(60)));
+        if url.starts_with("https:") {
+            config = config.tls_config(TlsConfig::builder().root_certs(roots::trusted()).build());
+        }
         let authority = url.split_once("://").map_or(url, |(_, authority)| authority);
         if saved::is_this_machine(authority) {
             config = config.proxy(None);

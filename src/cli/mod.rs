@@ -5,6 +5,7 @@ mod app;
 mod approve;
 mod args;
 mod bundle;
+mod ca;
 mod client;
 mod deploy;
 mod doctor;
@@ -18,6 +19,7 @@ mod members;
 mod notify;
 mod out;
 mod project;
+mod roots;
 mod saved;
 mod serve;
 mod stages;
@@ -72,6 +74,7 @@ fn run(cli: &Cli) -> Done {
     match &cli.command {
         Command::Serve(serve) => serve::run(serve, global),
         Command::Doctor => doctor::run(global),
+        Command::Ca => ca::run(global),
         Command::Config(verb) => local::config(verb, global),
         Command::User(verb) => local::user(verb, global),
         Command::Token(verb) => token::run(verb, global),

@@ -161,6 +161,11 @@ fn announce(server: &Server) -> Done {
         format!("  editor  {}", server.editor_url),
         format!("  apps    {}", server.apps_url),
         format!("  data    {}", server.data().display()),
+        match server.tls() {
+            Some((address, words)) => format!("  tls     on {address}, with {words}"),
+            None if server.editor_url.starts_with("https:") => "  tls     ended in front, as `scheme` says".to_owned(),
+            None => "  tls     off: `tls` in steady.toml turns it on".to_owned(),
+        },
         format!("  jail    {}: {}", confinement.name(), confinement.summary),
     ];
     text.extend(confinement.missing().into_iter().map(|line| format!("  missing {line}")));

@@ -38,6 +38,8 @@ pub(super) enum Shape {
     Hosts,
     /// A list of networks; written likewise.
     Networks,
+    /// One path, or a list; in the environment with commas between them.
+    Paths,
     /// A whole number of `unit`s.
     Number {
         unit: &'static str,
@@ -82,7 +84,35 @@ pub const KEYS: &[Key] = &[
         "scheme",
         "\"http\"",
         Shape::OneOf(&["http", "https"]),
-        "How people reach Steady: https when something in front of it ends TLS.",
+        "What links say when TLS is ended in front of Steady: then https. With tls of Steady's own leave it at http.",
+    ),
+    key(
+        "tls",
+        "\"off\"",
+        Shape::OneOf(&["off", "files", "local"]),
+        "Whether Steady speaks TLS itself, on tls_listen. files: with tls_cert and tls_key. local: with an authority\n\
+         of this machine's own, for laptops; `steady ca` says how to trust it.",
+    ),
+    key(
+        "tls_listen",
+        "\"0.0.0.0:443\"",
+        Shape::Address,
+        "Address and port for TLS, when tls is not off. What comes to `listen` is then sent on to https.",
+    ),
+    key(
+        "tls_cert",
+        "[]",
+        Shape::Paths,
+        "Files with a certificate and those that signed it, in PEM: one path, or a list. They go before any other\n\
+         certificate for the hosts they name, and are read again when they change.",
+    ),
+    key("tls_key", "[]", Shape::Paths, "The files with their private keys, in the same order."),
+    key(
+        "hsts",
+        "\"auto\"",
+        Shape::OneOf(&["auto", "on", "off"]),
+        "Whether browsers are told to come back by https only: at first for minutes, after weeks for a year.\n\
+         auto: yes, but not with the local authority. An app's own header goes before it.",
     ),
     key(
         "trusted_proxies",
@@ -250,6 +280,12 @@ impl Key {
                 let network = |text: &Value| text.as_str().is_some_and(|text| text.parse::<Network>().is_ok());
                 right(all.is_some_and(|all| all.iter().all(network)), NETWORKS)?;
             }
+            (Shape::Paths, Value::String(_)) => return self.check(Value::Array(vec![value])),
+            (Shape::Paths, _) => {
+                let path = |path: &Value| path.as_str().is_some_and(|text| !text.is_empty() && !text.contains('\0'));
+                let all = value.as_array().filter(|all| all.len() <= 100);
+                right(all.is_some_and(|all| all.iter().all(path)), "a path, or a list of at most 100")?;
+            }
             (Shape::Flag, _) => right(value.is_bool(), "true or false")?,
             (Shape::Number { unit, least, most }, _) => {
                 let fits = value.as_integer().is_some_and(|n| (*least..=*most).contains(&n));
@@ -287,7 +323,7 @@ impl Key {
                 "false" | "0" => Value::Boolean(false),
                 _ => return Err("true or false".to_owned()),
             },
-            Shape::Hosts | Shape::Networks => {
+            Shape::Hosts | Shape::Networks | Shape::Paths => {
                 let hosts = text.split(',').map(str::trim).filter(|host| !host.is_empty());
                 Value::Array(hosts.map(|host| Value::String(host.to_owned())).collect())
             }

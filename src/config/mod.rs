@@ -28,8 +28,16 @@ pub struct Config {
     pub domain: String,
     /// The editor's host; `domain` itself when not set.
     pub editor_domain: Option<String>,
-    /// The public URL's scheme; `http` unless something terminates TLS in front.
+    /// What reaches `listen` without TLS of our own: `https` when something ends TLS in front.
     pub scheme: String,
+    /// `off`, `files` or `local`.
+    pub tls: String,
+    pub tls_listen: SocketAddr,
+    pub tls_cert: Vec<PathBuf>,
+    /// In the order of `tls_cert`.
+    pub tls_key: Vec<PathBuf>,
+    /// `auto`, `on` or `off`.
+    pub hsts: String,
     /// Whom to believe about whom they speak for.
     pub trusted_proxies: Vec<Network>,
     pub proxy_protocol: bool,

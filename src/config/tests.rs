@@ -18,6 +18,11 @@ fn full() -> Config {
         domain: "localhost".to_owned(),
         editor_domain: None,
         scheme: "http".to_owned(),
+        tls: "off".to_owned(),
+        tls_listen: "0.0.0.0:443".parse().unwrap(),
+        tls_cert: Vec::new(),
+        tls_key: Vec::new(),
+        hsts: "auto".to_owned(),
         trusted_proxies: Vec::new(),
         proxy_protocol: false,
         bun: None,
@@ -132,6 +137,9 @@ fn mistakes_name_place_key_and_what_would_be_right() {
         ("domain = 5", "`domain`", "text in quotes"),
         ("data = \"\"", "`data`", "a path"),
         ("scheme = \"ftp\"", "`scheme`", "http or https"),
+        ("tls = \"on\"", "`tls`", "off or files or local"),
+        ("tls_cert = 5", "`tls_cert`", "a path, or a list"),
+        ("tls_key = [\"\"]", "`tls_key`", "a path, or a list"),
         ("default_net = \"all\"", "`default_net`", "none or public"),
         ("build_hosts = \"a.example\"", "`build_hosts`", "a list of"),
         ("build_hosts = [\"https://a.example\"]", "`build_hosts`", "a list of"),
@@ -154,6 +162,14 @@ fn mistakes_name_place_key_and_what_would_be_right() {
     let flags = Overrides { editor_domain: Some("a b".to_owned()), ..Overrides::default() };
     let error = load("", &[], flags).unwrap_err();
     assert!(error.public.starts_with("--editor-domain is `a b`"), "{}", error.public);
+}
+
+#[test]
+fn one_path_is_a_list_of_one() {
+    let (config, _) =
+        load("tls_cert = \"a.pem\"", &[("STEADY_TLS_KEY", "a.key, b.key")], Overrides::default()).unwrap();
+    assert_eq!(config.tls_cert, [PathBuf::from("a.pem")]);
+    assert_eq!(config.tls_key, [PathBuf::from("a.key"), PathBuf::from("b.key")]);
 }
 
 #[test]

@@ -36,8 +36,10 @@ pub struct Ctx {
     pub apps: Apps,
     pub accounts: Accounts,
     pub domains: Domains,
-    /// `https` makes HSTS and secure links.
+    /// Of links to the editor.
     pub scheme: String,
+    /// Somebody else ends TLS in front: browsers are told here to come back by https only.
+    pub hsts: bool,
     /// `localhost:8080`: the host and port of the editor as browsers see it.
     pub host: String,
     /// Runs and deploys go on here when the browser that asked for them leaves.

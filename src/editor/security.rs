@@ -65,7 +65,7 @@ pub async fn guard(State(ctx): State<Ctx>, mut request: Request, next: Next) -> 
         };
     }
     let options = ctx.apps.options();
-    dress(response.headers_mut(), &nonce, &ctx.scheme, &format!("{}://*.{}", options.scheme, options.apps_host));
+    dress(response.headers_mut(), &nonce, ctx.hsts, &format!("{}://*.{}", options.scheme, options.apps_host));
     response
 }
 
@@ -157,7 +157,7 @@ pub fn safe_next(next: &str) -> &str {
     if next.starts_with('/') && !outside { next } else { "/" }
 }
 
-fn dress(headers: &mut HeaderMap, nonce: &str, scheme: &str, apps: &str) {
+fn dress(headers: &mut HeaderMap, nonce: &str, hsts: bool, apps: &str) {
     let csp = format!(
         "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; \
          font-src 'self'; connect-src 'self'; frame-src {apps}; form-action 'self'; base-uri 'none'; \
@@ -175,7 +175,7 @@ fn dress(headers: &mut HeaderMap, nonce: &str, scheme: &str, apps: &str) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if scheme == "https" {
+    if hsts {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
 }

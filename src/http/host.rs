@@ -36,6 +36,11 @@ pub fn classify(host: &str, domains: &Domains) -> Site {
     }
 }
 
+/// The host alone, for comparing: `a.example` of `A.example.:443`. `None` when it is no host name.
+pub fn spelled(host: &str) -> Option<String> {
+    name_of(host)
+}
+
 /// The host a request is for: the target's own when it has one (HTTP/2, absolute form), else the header.
 /// `None` when there is none, or several, or when the two differ: then nobody can say who is meant.
 pub fn requested<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {

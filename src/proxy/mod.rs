@@ -91,6 +91,11 @@ impl Proxy {
         &self.0.keeper
     }
 
+    /// Whether a label leads anywhere.
+    pub fn has(&self, label: &str) -> bool {
+        self.0.routes.get(label).is_some()
+    }
+
     /// Answers one request for `label`. Never fails: errors become pages that name the stage and request id.
     pub async fn handle(&self, label: &str, client: &Client, request: Request<Incoming>) -> Response<Body> {
         let id = request_id();

@@ -100,6 +100,13 @@ impl Counted {
     pub(super) fn new(stream: TcpStream, place: Place) -> Self {
         Self { stream, _place: place }
     }
+
+    /// The first byte, which stays to be read; 0 when the client is gone.
+    pub(super) async fn first_byte(&self) -> io::Result<u8> {
+        let mut byte = [0];
+        self.stream.peek(&mut byte).await?;
+        Ok(byte[0])
+    }
 }
 
 impl AsyncRead for Counted {

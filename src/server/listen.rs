@@ -1,4 +1,4 @@
-//! The listener: one connection loop, and the choice of site by host name for every request.
+//! The listeners: one connection loop each, and the choice of site by host name for every request.
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,9 +16,13 @@ use tower::ServiceExt as _;
 
 use super::announced;
 use super::crowd::{Counted, Crowd, Place};
+use super::hsts::Hsts;
+use super::plain::Plain;
+use super::secure::Secure;
+use super::tls::{Secured, Tls};
 use crate::base::{Error, Kind, Tasks};
 use crate::http::host::{self, Domains, Site};
-use crate::http::trust::{self, Trusted};
+use crate::http::trust::{self, Client, Trusted};
 use crate::http::{idle, problem, request_id, serve, strict};
 use crate::proxy::Proxy;
 
@@ -32,6 +37,22 @@ pub(super) struct Sites {
     own: Router,
     proxy: Proxy,
     front: Arc<Front>,
+    plain: Option<Plain>,
+    hsts: Option<Hsts>,
+}
+
+/// One listener, and TLS where it is spoken there.
+pub(super) struct Door {
+    pub listener: TcpListener,
+    pub tls: Option<Tls>,
+}
+
+/// The other end of a connection, and how it came.
+#[derive(Clone)]
+struct Caller {
+    peer: SocketAddr,
+    /// The handshake, when TLS is spoken.
+    tls: Option<Arc<Secured>>,
 }
 
 /// What stands in front of this server.
@@ -43,22 +64,55 @@ pub(super) struct Front {
 }
 
 impl Sites {
-    pub(super) fn new(domains: Domains, own: Router, proxy: Proxy, front: Front) -> Self {
-        Self { domains, own, proxy, front: Arc::new(front) }
+    pub(super) fn new(domains: Domains, own: Router, proxy: Proxy, front: Front, secure: Option<&Secure>) -> Self {
+        let plain = secure.and_then(|secure| secure.plain.clone());
+        let hsts = secure.and_then(|secure| secure.hsts.clone());
+        Self { domains, own, proxy, front: Arc::new(front), plain, hsts }
     }
 
-    async fn answer(self, peer: SocketAddr, mut request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self, caller: Caller, mut request: Request<Incoming>) -> Response<Body> {
         if !strict::is_plain(request.version(), request.uri(), request.headers()) {
             return refuse(&request, &Error::bad_input("the request is malformed"));
         }
-        let mut client = self.front.trusted.client(peer.ip(), request.headers());
+        if let Some(tls) = &caller.tls
+            && !tls.speaks_for(host::requested(request.uri(), request.headers()).unwrap_or_default())
+        {
+            return misdirected(&request);
+        }
+        let mut client = self.front.trusted.client(caller.peer.ip(), request.headers());
         if let Some(host) = client.host.take() {
             trust::rename(&mut request, &host);
         }
-        let site = host::requested(request.uri(), request.headers())
-            .map_or(Site::Bad, |host| host::classify(host, &self.domains));
+        let host = host::requested(request.uri(), request.headers()).unwrap_or_default();
+        let site = host::classify(host, &self.domains);
+        if caller.tls.is_some() {
+            let (hsts, foreign) = (self.hsts.clone(), matches!(site, Site::Foreign(_)));
+            let mut response = self.serve(&client, caller.peer, site, request).await;
+            if let Some(hsts) = hsts {
+                hsts.add(response.headers_mut(), foreign);
+            }
+            return response;
+        }
+        // A proxy that is believed has spoken TLS already.
+        let open = self.plain.as_ref().filter(|_| client.scheme != Some("https") && self.is_ours(&site));
+        match open.zip(host::spelled(host)) {
+            Some((plain, name)) => plain.answer(&name, &request),
+            None => self.serve(&client, caller.peer, site, request).await,
+        }
+    }
+
+    fn is_ours(&self, site: &Site) -> bool {
         match site {
-            Site::App(label) => self.proxy.handle(&label, &client, request).await,
+            Site::Editor => true,
+            Site::App(label) => self.proxy.has(label),
+            Site::Foreign(name) => self.proxy.has(name),
+            Site::Bad => false,
+        }
+    }
+
+    async fn serve(self, client: &Client, peer: SocketAddr, site: Site, request: Request<Incoming>) -> Response<Body> {
+        match site {
+            Site::App(label) => self.proxy.handle(&label, client, request).await,
             Site::Editor => {
                 let mut request = request.map(|body| idle::limited(body, SILENCE));
                 request.extensions_mut().insert::<IpAddr>(client.ip);
@@ -92,6 +146,16 @@ fn raise_file_limit() -> u64 {
     }
 }
 
+/// The client sends a request for one host over a connection whose certificate is another's: it is to open one of its
+/// own (RFC 9110 section 15.5.20).
+fn misdirected(request: &Request<Incoming>) -> Response<Body> {
+    let error = Error::bad_input("this connection was made for another host")
+        .hint("Open a new connection, naming the host in the TLS handshake.");
+    let mut response = refuse(request, &error);
+    *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
+    response
+}
+
 fn refuse(request: &Request<Incoming>, error: &Error) -> Response<Body> {
     let accept = request.headers().get(hyper::header::ACCEPT).and_then(|v| v.to_str().ok());
     problem::page(error, &request_id(), accept)
@@ -111,7 +175,7 @@ async fn announce(stream: &mut TcpStream, proxy: SocketAddr, place: Place) -> Op
 
 /// Accepts until `stop` completes, then lets running requests finish until the deadline.
 pub(super) async fn serve(
-    listener: TcpListener,
+    doors: Vec<Door>,
     sites: Sites,
     stop: impl Future<Output = ()> + Send,
     deadline: Duration,
@@ -119,13 +183,34 @@ pub(super) async fn serve(
 ) {
     let (closing, open) = (CancellationToken::new(), TaskTracker::new());
     let crowd = Crowd::new(raise_file_limit());
-    let mut stop = std::pin::pin!(stop);
+    let hall = Hall { sites, crowd, closing: closing.clone(), open: open.clone(), tasks: tasks.clone() };
+    let accepting = futures_util::future::join_all(doors.into_iter().map(|door| accept(door, hall.clone())));
+    tokio::select! {
+        _ = accepting => {}
+        () = stop => {}
+    }
+    drop(hall);
+    closing.cancel();
+    open.close();
+    if tokio::time::timeout(deadline, open.wait()).await.is_err() {
+        tracing::warn!("some requests were still running at the deadline");
+    }
+}
+
+/// What all connections share.
+#[derive(Clone)]
+struct Hall {
+    sites: Sites,
+    crowd: Crowd,
+    closing: CancellationToken,
+    open: TaskTracker,
+    tasks: Tasks,
+}
+
+/// Never ends.
+async fn accept(door: Door, hall: Hall) {
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => break,
-        };
-        let (stream, peer) = match accepted {
+        let (stream, peer) = match door.listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, most likely: closing connections will free some.
@@ -134,8 +219,8 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let by_proxy = sites.front.trusted.has(peer.ip());
-        let place = if by_proxy { crowd.enter_by_proxy() } else { crowd.enter(peer.ip()) };
+        let by_proxy = hall.sites.front.trusted.has(peer.ip());
+        let place = if by_proxy { hall.crowd.enter_by_proxy() } else { hall.crowd.enter(peer.ip()) };
         let Some(place) = place else {
             tracing::debug!(%peer, "too many connections: one was closed");
             continue;
@@ -144,22 +229,34 @@ pub(super) async fn serve(
             tracing::debug!(%peer, %error, "a connection ended before it began");
             continue;
         }
-        let sites = sites.clone();
-        let (closing, connections, is_open) = (closing.clone(), tasks.clone(), open.token());
+        let (tls, is_open, guest) = (door.tls.clone(), hall.open.token(), hall.clone());
         let mut stream = stream;
-        tasks.spawn("connection", async move {
-            let announced = by_proxy && sites.front.announces;
+        hall.tasks.spawn("connection", async move {
+            let announced = by_proxy && guest.sites.front.announces;
             let known = if announced { announce(&mut stream, peer, place).await } else { Some((peer, place)) };
-            let Some((peer, place)) = known else { return };
-            let answer = move |request| sites.clone().answer(peer, request);
-            serve::serve(Counted::new(stream, place), serve::Limits::default(), closing, &connections, answer).await;
+            if let Some((peer, place)) = known {
+                guest.welcome(Counted::new(stream, place), peer, tls).await;
+            }
             drop(is_open);
         });
     }
-    drop(listener);
-    closing.cancel();
-    open.close();
-    if tokio::time::timeout(deadline, open.wait()).await.is_err() {
-        tracing::warn!("some requests were still running at the deadline");
+}
+
+impl Hall {
+    async fn welcome(self, socket: Counted, peer: SocketAddr, tls: Option<Tls>) {
+        let Some(tls) = tls else { return self.http(socket, Caller { peer, tls: None }).await };
+        let shaken = tokio::select! {
+            shaken = tls.handshake(socket) => shaken,
+            () = self.closing.cancelled() => None,
+        };
+        if let Some((socket, secured)) = shaken {
+            self.http(socket, Caller { peer, tls: Some(Arc::new(secured)) }).await;
+        }
+    }
+
+    async fn http<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, socket: T, caller: Caller) {
+        let sites = self.sites;
+        let answer = move |request| sites.clone().answer(caller.clone(), request);
+        serve::serve(socket, serve::Limits::default(), self.closing, &self.tasks, answer).await;
     }
 }

@@ -1,10 +1,14 @@
 //! The only wiring: builds every engine, binds, serves, drains.
 mod announced;
 mod crowd;
+mod hsts;
 mod listen;
 mod lock;
+mod plain;
+mod secure;
 mod sockets;
 mod succession;
+mod tls;
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
@@ -43,8 +47,9 @@ const SPARES: usize = 2;
 /// The value of `sandbox` that accepts walls which do not keep strangers apart.
 const SINGLE_TENANT: &str = "single-tenant";
 
-/// The listener's name among those that one server hands to the next.
+/// The listeners' names among those that one server hands to the next.
 const HTTP: &str = "http";
+const HTTPS: &str = "https";
 
 /// Built and bound, not yet serving: its address is known.
 pub struct Server {
@@ -52,6 +57,7 @@ pub struct Server {
     listener: TcpListener,
     /// Where it listens, with the real port.
     pub address: SocketAddr,
+    secure: Option<secure::Secure>,
     /// `http://localhost:8080`
     pub editor_url: String,
     /// `http://NAME.localhost:8080`
@@ -80,6 +86,7 @@ impl Server {
         let key = Key::load(&dir)?;
         let bun = runner::bun::find(config.bun.as_deref(), &dir.bun())?;
         let listener = origin.sockets.open(HTTP, config.listen)?;
+        let files = secure::Files::open(&config, &mut origin.sockets, &Clock::System)?;
         for unused in origin.sockets.close() {
             tracing::warn!(
                 "a listening socket for {unused} was handed over, and no setting asks for it: it was closed"
@@ -94,10 +101,14 @@ impl Server {
         let address = listener.local_addr().internal("while asking for the bound address")?;
 
         let editor_domain = config.editor_domain.clone().unwrap_or_else(|| config.domain.clone());
-        let editor_host = with_port(&editor_domain, &config.scheme, address.port());
-        let apps_host = with_port(&config.domain, &config.scheme, address.port());
-        let editor_url = format!("{}://{editor_host}", config.scheme);
         let domains = Domains { apps: config.domain.clone(), editor: editor_domain };
+        let routes = Routes::default();
+        let secure = files.map(|files| files.secure(&config, &dir, &domains, &routes, &clock)).transpose()?;
+        let scheme = if secure.is_some() { "https" } else { config.scheme.as_str() };
+        let port = public_port(&config, address, secure.as_ref().map(|secure| secure.address));
+        let editor_host = with_port(&domains.editor, port);
+        let apps_host = with_port(&domains.apps, port);
+        let editor_url = format!("{scheme}://{editor_host}");
         let root = rustix::process::geteuid().is_root();
 
         let accounts = Accounts::new(
@@ -122,7 +133,6 @@ impl Server {
             runner.stop_all().await;
             return Err(refused);
         }
-        let routes = Routes::default();
         let apps = Apps::new(apps::Parts {
             store,
             accounts: accounts.clone(),
@@ -135,7 +145,7 @@ impl Server {
             key,
             options: apps::Options {
                 editor_url: editor_url.clone(),
-                scheme: config.scheme.clone(),
+                scheme: scheme.to_owned(),
                 apps_host: apps_host.clone(),
                 terms: terms(&config),
                 idle: Duration::from_secs(config.idle_seconds),
@@ -146,21 +156,37 @@ impl Server {
         });
         apps.boot(crashed).await?;
 
-        let options = proxy_options(&config, &editor_url, &apps_host);
+        let options = proxy_options(&config, scheme, &editor_url, &apps_host);
         let judge = Arc::new(apps.clone());
-        let proxy = Proxy::new(routes, runner.clone(), clock, tasks.clone(), options, judge);
+        let proxy = Proxy::new(routes.clone(), runner.clone(), clock, tasks.clone(), options, judge);
         let editor = editor::router(editor::Ctx {
             apps: apps.clone(),
             accounts: accounts.clone(),
             domains: domains.clone(),
-            scheme: config.scheme.clone(),
+            scheme: scheme.to_owned(),
+            // With TLS of our own the listener adds it, in stages.
+            hsts: secure.is_none() && scheme == "https" && config.hsts != "off",
             host: editor_host,
             tasks: tasks.clone(),
         });
         let api = api::router(api::Ctx { apps: apps.clone(), accounts: accounts.clone(), repos, tasks: tasks.clone() });
-        let service = listen::Sites::new(domains, api.merge(editor), proxy, front);
-        let apps_url = format!("{}://NAME.{apps_host}", config.scheme);
-        Ok(Self { config, listener, address, editor_url, apps_url, accounts, apps, runner, tasks, service, dir, lock })
+        let service = listen::Sites::new(domains, api.merge(editor), proxy, front, secure.as_ref());
+        let apps_url = format!("{scheme}://NAME.{apps_host}");
+        Ok(Self {
+            config,
+            listener,
+            address,
+            secure,
+            editor_url,
+            apps_url,
+            accounts,
+            apps,
+            runner,
+            tasks,
+            service,
+            dir,
+            lock,
+        })
     }
 
     /// The link that creates the first owner, while there is none.
@@ -173,7 +199,16 @@ impl Server {
     /// What the next server on this folder is given; take it before [`Server::run`].
     pub fn estate(&self) -> Result<Estate> {
         let double = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().internal("while doubling a descriptor");
-        Estate::new(double(self.lock.as_fd())?, vec![(HTTP, double(self.listener.as_fd())?)])
+        let mut sockets = vec![(HTTP, double(self.listener.as_fd())?)];
+        if let Some(secure) = &self.secure {
+            sockets.push((HTTPS, double(secure.listener.as_fd())?));
+        }
+        Estate::new(double(self.lock.as_fd())?, sockets)
+    }
+
+    /// Where TLS is spoken, and where its certificates come from, in words; `None` when it is off.
+    pub fn tls(&self) -> Option<(SocketAddr, &str)> {
+        self.secure.as_ref().map(|secure| (secure.address, secure.words.as_str()))
     }
 
     /// What confinement apps get here.
@@ -203,7 +238,12 @@ impl Server {
             stop.await;
             self.tasks.hang_up();
         };
-        listen::serve(self.listener, self.service, stop, deadline, &self.tasks).await;
+        let mut doors = vec![listen::Door { listener: self.listener, tls: None }];
+        if let Some(secure) = self.secure {
+            secure.watch(&self.tasks)?;
+            doors.push(listen::Door { listener: secure.listener, tls: Some(secure.tls) });
+        }
+        listen::serve(doors, self.service, stop, deadline, &self.tasks).await;
         self.tasks.stop();
         self.runner.stop_all().await;
         if !self.tasks.drain(deadline).await {
@@ -236,9 +276,17 @@ async fn sweep(apps: Apps, accounts: Accounts, runner: Runner, tasks: Tasks) {
     }
 }
 
-/// `localhost:8080`; the port is left out where the scheme implies it. Behind TLS the port is the front's.
-fn with_port(domain: &str, scheme: &str, port: u16) -> String {
-    if scheme == "https" || port == 80 { domain.to_owned() } else { format!("{domain}:{port}") }
+/// The port that stands in links; `None` where the scheme implies it. Behind somebody else's TLS it is theirs.
+fn public_port(config: &Config, plain: SocketAddr, tls: Option<SocketAddr>) -> Option<u16> {
+    match tls {
+        Some(tls) => Some(tls.port()).filter(|port| *port != 443),
+        None => Some(plain.port()).filter(|port| *port != 80 && config.scheme != "https"),
+    }
+}
+
+/// `localhost:8080`
+fn with_port(domain: &str, port: Option<u16>) -> String {
+    port.map_or_else(|| domain.to_owned(), |port| format!("{domain}:{port}"))
 }
 
 /// Errors: `BadInput` when nobody may say what everybody is to say.
@@ -317,12 +365,12 @@ fn own_program() -> Result<PathBuf> {
     Ok(if program.exists() { program } else { format!("/proc/{}/exe", std::process::id()).into() })
 }
 
-fn proxy_options(config: &Config, editor_url: &str, apps_host: &str) -> proxy::Options {
+fn proxy_options(config: &Config, scheme: &str, editor_url: &str, apps_host: &str) -> proxy::Options {
     proxy::Options {
         max_body: config.max_body_mb << 20,
         head_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(120),
-        scheme: config.scheme.clone(),
+        scheme: scheme.to_owned(),
         editor_url: editor_url.to_owned(),
         apps_host: apps_host.to_owned(),
     }

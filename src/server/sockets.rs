@@ -41,7 +41,7 @@ impl Sockets {
         };
         let listener = match self.0.iter().position(fits) {
             Some(at) => self.0.swap_remove(at).1,
-            None => TcpListener::from(bind(address)?),
+            None => TcpListener::from(bind(address, if name == super::HTTP { "--listen" } else { "tls_listen" })?),
         };
         listener.set_nonblocking(true).internal("while preparing a listening socket")?;
         tokio::net::TcpListener::from_std(listener).internal("while preparing a listening socket")
@@ -56,7 +56,8 @@ impl Sockets {
 /// Connections that may wait to be accepted: many arrive while one server hands over to the next.
 const WAITING: i32 = 4096;
 
-fn bind(address: SocketAddr) -> Result<OwnedFd> {
+/// `setting` is where another address can be chosen.
+fn bind(address: SocketAddr, setting: &str) -> Result<OwnedFd> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
     let bound = || {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -69,9 +70,11 @@ fn bind(address: SocketAddr) -> Result<OwnedFd> {
     bound().map_err(|e: rustix::io::Errno| {
         let e = std::io::Error::from(e);
         let hint = match e.kind() {
-            std::io::ErrorKind::AddrInUse => "Another program listens there: stop it, or choose another with --listen.",
-            std::io::ErrorKind::PermissionDenied => "Ports below 1024 need root or CAP_NET_BIND_SERVICE.",
-            _ => "Choose an address of this machine with --listen.",
+            std::io::ErrorKind::AddrInUse => {
+                format!("Another program listens there: stop it, or choose another with {setting}.")
+            }
+            std::io::ErrorKind::PermissionDenied => "Ports below 1024 need root or CAP_NET_BIND_SERVICE.".to_owned(),
+            _ => format!("Choose an address of this machine with {setting}."),
         };
         Error::new(Kind::Conflict, format!("cannot listen on {address}")).because(e).hint(hint)
     })

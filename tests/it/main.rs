@@ -27,5 +27,6 @@ mod git;
 mod handover;
 mod idle;
 mod serve;
+mod tls;
 mod upstream;
 mod wake;
