@@ -10,7 +10,7 @@ mod objects;
 mod pack_write;
 mod packed_refs;
 pub mod pktline;
-mod prescan;
+pub mod prescan;
 mod receive_pack;
 mod ref_name;
 mod refs;

@@ -45,7 +45,7 @@ fn bad(why: &str) -> Error {
 
 /// Checks the outline of a pack of `wire` bytes whose objects may have at most `max_object` bytes each.
 /// Gives the number of objects. Errors: `BadInput`.
-pub(super) fn scan(pack: impl BufRead, wire: u64, max_object: u64) -> Result<u32> {
+pub fn scan(pack: impl BufRead, wire: u64, max_object: u64) -> Result<u32> {
     let mut pack = Counting { inner: pack, at: 0 };
     let mut header = [0u8; 12];
     pack.read_exact(&mut header).map_err(|_| bad("it ends in its header"))?;

@@ -61,6 +61,10 @@ impl Estate {
     /// take over. Nothing has changed when this fails.
     /// Errors: `Conflict` saying why it cannot.
     pub async fn raise(&self) -> Result<Heir> {
+        if std::process::id() == 1 {
+            return Err(Error::conflict("this server is process 1 of a container, which ends with it")
+                .hint("Start a new container instead."));
+        }
         self.raise_from(&self.program).await
     }
 

@@ -159,7 +159,7 @@ fn systemd_passes_sockets_and_is_told_who_serves() {
     steady.token = steady.new_token("dev");
     // Listens, and passes the socket as systemd does: descriptor 3, meant for that very process.
     let activate = format!(
-        "use Socket; use POSIX; socket(S, AF_INET, SOCK_STREAM, 0); setsockopt(S, SOL_SOCKET, SO_REUSEADDR, 1);
+        "use Socket; use POSIX; $^F = 9; socket(S, AF_INET, SOCK_STREAM, 0); setsockopt(S, SOL_SOCKET, SO_REUSEADDR, 1);
          bind(S, sockaddr_in({}, INADDR_LOOPBACK)) or die $!; listen(S, 9); POSIX::dup2(fileno(S), 3) or die $!;
          $ENV{{LISTEN_FDS}} = 1; $ENV{{LISTEN_PID}} = $$; exec @ARGV",
         steady.port

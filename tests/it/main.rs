@@ -21,6 +21,7 @@ mod data;
 mod disk;
 mod door;
 mod doors;
+mod drain;
 mod files;
 mod fronts;
 mod git;
