@@ -1,5 +1,5 @@
 //! What must hold for any bytes from strangers (`fuzz/src`), tried with whole ones bent at random, in every run.
-//! `PROPTEST_CASES=100000 cargo test --test fuzz` for longer.
+//! `./dev fuzz NAME` looks further, guided by coverage; `PROPTEST_CASES=100000 cargo test --test fuzz` for longer.
 #[path = "../fuzz/src/lib.rs"]
 mod readers;
 

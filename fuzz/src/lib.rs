@@ -1,4 +1,5 @@
-//! What must hold for any bytes, one function a reader: `tests/fuzz.rs` tries them in every run of the tests.
+//! What must hold for any bytes, one function a reader. libFuzzer calls them (`./dev fuzz NAME`), and so does
+//! `tests/fuzz.rs`, with bent ones, in every run of the tests.
 use std::io::Cursor;
 use std::net::{IpAddr, Ipv4Addr};
 
