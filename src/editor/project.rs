@@ -11,6 +11,7 @@ use crate::accounts::Action;
 use crate::apps::Project;
 use crate::apps::view::{AppStatus, DeployView, Waiting};
 use crate::base::{Kind, Result};
+use crate::runner::Boot;
 use crate::runner::logs::{LogLine, Logs, RequestLine, Stream};
 
 /// What stands above every tab.
@@ -66,6 +67,51 @@ impl Head {
     pub fn boots(&self) -> Option<(u64, u64)> {
         let boots = &self.status.process.as_ref()?.boots_ms;
         Some((show::percentile(boots, 0.5)?, show::percentile(boots, 0.99)?))
+    }
+    /// The last boot.
+    pub fn boot(&self) -> Option<Flame> {
+        Some(Flame::of(self.status.process.as_ref()?.boots.last()?))
+    }
+}
+
+/// A start as a bar of its parts.
+pub struct Flame {
+    /// `it became a process that waited, from its bundle`
+    pub how: String,
+    pub parts: Vec<Part>,
+    /// Microseconds.
+    pub total: u64,
+}
+
+pub struct Part {
+    /// Names its colour too.
+    pub name: &'static str,
+    pub us: u64,
+    /// Where it begins and how long it is, in thousandths of the bar.
+    pub from: u64,
+    pub long: u64,
+}
+
+impl Flame {
+    fn of(boot: &Boot) -> Self {
+        let process = if boot.waited { "taken from those that waited" } else { "started for it" };
+        let code = if boot.bundled { "its bundle" } else { "its source" };
+        let load = if boot.waited { "load" } else { "Bun and load" };
+        let all = [
+            ("data", boot.data_us),
+            ("process", boot.process_us),
+            (load, boot.load_us),
+            ("first answer", boot.answer_us.unwrap_or(0)),
+        ];
+        let total: u64 = all.iter().map(|(_, us)| us).sum();
+        let place = |us: u64| us * 1000 / total.max(1);
+        let mut before = 0;
+        let parts = all.map(|(name, us)| {
+            let from = place(before);
+            before += us;
+            Part { name, us, from, long: place(before) - from }
+        });
+        Self { how: format!("a process {process}, from {code}"), parts: parts.into(), total }
     }
 }
 

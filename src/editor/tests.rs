@@ -19,7 +19,7 @@ use crate::apps::template::TEMPLATES;
 use crate::apps::view::*;
 use crate::base::{Clock, ProjectPath, UserName};
 use crate::runner::logs::{LogLine, RequestLine, Stream};
-use crate::runner::{State, Status};
+use crate::runner::{Boot, State, Status};
 
 const HOSTILE: &str = "\"><img src=x onerror=alert(1)>";
 
@@ -90,6 +90,15 @@ fn status(state: &str) -> AppStatus {
             in_flight: 0,
             started: Some(now() - 90_000),
             boots_ms: vec![18, 21, 17, 19, 44],
+            boots: vec![Boot {
+                at: now() - 90_000,
+                waited: true,
+                bundled: true,
+                data_us: 300,
+                process_us: 900,
+                load_us: 2_800,
+                answer_us: Some(400),
+            }],
             crashes: 1,
             last_crash: None,
             cold_starts: 41,

@@ -1,5 +1,4 @@
 //! One registered app: the state machine in its lock, the gate, and what the machine's answers do.
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::boots::{Boot, Boots};
 use super::child::{self, Ask, Child};
 use super::egress::{Budget, Egress};
 use super::gate::Gate;
@@ -23,8 +23,6 @@ use super::upstream::{Lease, Upstream};
 use super::{Admission, Crash, LaunchSpec, Options, State, Status, idle};
 use crate::base::{Clock, Millis, Tasks};
 
-/// Boot times remembered.
-const BOOTS: usize = 20;
 /// Milliseconds; then it is looked again what is due.
 const LONGEST_SLEEP: Millis = 3_600_000;
 
@@ -79,7 +77,7 @@ struct Inner {
     spec: LaunchSpec,
     child: Option<Arc<Child>>,
     gate: Gate<Result<(Arc<Child>, Lease), Refusal>>,
-    boots_ms: VecDeque<u64>,
+    boots: Boots,
     crashes: u64,
     /// The last child crashed: the next start is a restart.
     crashed: bool,
@@ -97,7 +95,7 @@ impl App {
             gate: Gate::new(common.options.gate_waiters),
             spec,
             child: None,
-            boots_ms: VecDeque::new(),
+            boots: Boots::default(),
             crashes: 0,
             crashed: false,
             last_crash: None,
@@ -161,12 +159,9 @@ impl App {
     }
 
     /// The child is ready.
-    pub fn listening(self: &Arc<Self>, id: ChildId, boot_ms: u64) {
-        let mut inner = self.lock();
-        inner.boots_ms.push_back(boot_ms);
-        if inner.boots_ms.len() > BOOTS {
-            inner.boots_ms.pop_front();
-        }
+    pub fn listening(self: &Arc<Self>, child: &Child, boot: Boot) {
+        let (mut inner, id) = (self.lock(), child.id);
+        inner.boots.add(boot, child.line.first_answer());
         self.step(&mut inner, Event::Listening(id));
     }
 
@@ -238,6 +233,7 @@ impl App {
             Phase::Draining { .. } | Phase::Stopping { .. } => State::Draining,
             Phase::Crashed { .. } => State::Crashed,
         };
+        let boots = inner.boots.all();
         Status {
             state,
             version: child.map_or(&inner.spec.version, |c| &c.version).clone(),
@@ -247,7 +243,8 @@ impl App {
             outbound: child.and_then(|c| c.outbound()),
             in_flight: child.map_or(0, |c| c.line.in_flight()),
             started: child.map(|c| c.started),
-            boots_ms: inner.boots_ms.iter().copied().collect(),
+            boots_ms: boots.iter().map(|boot| boot.total_us() / 1000).collect(),
+            boots,
             crashes: inner.crashes,
             last_crash: inner.last_crash.clone(),
             cold_starts: inner.cold_starts,

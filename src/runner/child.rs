@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::app::App;
 use super::arrival::Arrival;
+use super::boots::Boot;
 use super::egress::{Purpose, Session, Subject, Usage};
 use super::logs::{Logs, Stream};
 use super::process::{Ending, Running, Scratch};
@@ -158,18 +159,21 @@ fn said(ending: &Ending, ready: bool, limits: &Limits) -> String {
 async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> Ending {
     let shared = app.shared();
     let fail = |text: String| Ending { success: false, text };
+    let begun = Clock::stopwatch();
     let _home = match home::ready(shared, spec, logs).await {
         Ok(ready) => ready,
         Err(why) => return fail(format!("could not start: {why}")),
     };
     // The time to start does not count moving a large home into its image, once.
-    let clock = Clock::stopwatch();
-    let (mut process, out, err) = match start(app, child, spec).await {
+    let (data, clock) = (begun.elapsed(), Clock::stopwatch());
+    let (waited, (mut process, out, err)) = match start(app, child, spec).await {
         Ok(started) => started,
         Err(e) => return fail(format!("could not start: {e}")),
     };
     child.pid.store(process.pid(), Ordering::Relaxed);
     logs.remark(&spec.version, &format!("started {} ({})", spec.version, process.pid()));
+    let bundled = spec.bundle.is_some() && shared.base.has_root();
+    let boot = Boot { at: 0, waited, bundled, data_us: micros(data), process_us: 0, load_us: 0, answer_us: None };
     let redactor = Redactor::new(&spec.redact, &spec.code);
     let words = [
         shared
@@ -178,7 +182,7 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
         shared.tasks.spawn("log-err", pump::run(err, logs.clone(), Stream::Err, spec.version.clone(), redactor)),
     ];
     let ended = tokio::select! {
-        ending = watch_over(app, child, (spec, logs), &mut process, clock) => Ok(ending),
+        ending = watch_over(app, child, (spec, logs), &mut process, (clock, boot)) => Ok(ending),
         why = home::until_above(shared, spec) => Err(why),
     };
     let ending = match ended {
@@ -206,8 +210,8 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
 
 type Started = (Running, Receiver, Receiver);
 
-/// In a process that waits, where one may become this app; else in a world.
-async fn start(app: &App, child: &Child, spec: &LaunchSpec) -> std::io::Result<Started> {
+/// In a process that waits, where one may become this app (true); else in a world.
+async fn start(app: &App, child: &Child, spec: &LaunchSpec) -> std::io::Result<(bool, Started)> {
     let shared = app.shared();
     if shared.base.may_park(spec)
         && let Some(parked) = shared.pool.take(&spec.limits).await
@@ -218,7 +222,7 @@ async fn start(app: &App, child: &Child, spec: &LaunchSpec) -> std::io::Result<S
                 child.line.look_in(parked.run);
                 // Set once, here or below.
                 group.map(|group| child.group.set(group));
-                return Ok(started);
+                return Ok((true, started));
             }
             // Nothing of it has run.
             Err(error) => {
@@ -231,7 +235,11 @@ async fn start(app: &App, child: &Child, spec: &LaunchSpec) -> std::io::Result<S
         let _ = child.group.set(group.clone());
     }
     let jail = shared.base.child(&shared.options, spec, &child.socket_dir, world.group());
-    world.enter(&jail).await
+    Ok((false, world.enter(&jail).await?))
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Until the process has ended: readiness, orders, time.
@@ -240,7 +248,7 @@ async fn watch_over(
     child: &Child,
     (spec, logs): (&LaunchSpec, &Logs),
     process: &mut Running,
-    clock: std::time::Instant,
+    (clock, mut boot): (std::time::Instant, Boot),
 ) -> Ending {
     let wire = process.wire().clone();
     child.line.reach(wire.clone());
@@ -282,6 +290,7 @@ async fn watch_over(
             }
             result = wire.entered(), if !entered => {
                 entered = true;
+                boot.process_us = micros(clock.elapsed());
                 if let Some(run) = wire.take_run() {
                     child.line.look_in(run);
                 }
@@ -311,10 +320,11 @@ async fn watch_over(
                 polls += 1;
                 if child.line.listens(polls.is_multiple_of(PORT_EVERY)).await {
                     (ready, arrival) = (true, Arrival::default());
-                    let us = u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+                    let us = micros(clock.elapsed()).max(1);
                     child.boot_us.store(us, Ordering::Relaxed);
                     logs.remark(&child.version, &format!("ready in {} ms", us / 1000));
-                    app.listening(child.id, us / 1000);
+                    boot.load_us = us.saturating_sub(boot.process_us);
+                    app.listening(child, Boot { at: app.shared().clock.now(), ..boot });
                 }
             }
             () = sleep_until(start_by), if !ready && !late => {

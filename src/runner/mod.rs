@@ -1,6 +1,7 @@
 //! Child processes: starting, watching, waking, stopping. Knows no users and no database.
 mod app;
 mod arrival;
+mod boots;
 pub mod bun;
 #[cfg(any(embed_bun, test))]
 mod bun_unpack;
@@ -40,6 +41,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Clock, Millis, Progress, Result, Secret, Tasks};
 use app::App;
+pub use boots::Boot;
 use handover::Hold;
 use logs::{Logs, RequestLine};
 pub use registry::Registry;
@@ -257,6 +259,9 @@ pub struct Status {
     pub started: Option<Millis>,
     /// Milliseconds from spawn to ready, newest last, at most 20.
     pub boots_ms: Vec<u64>,
+    /// The same, part by part.
+    #[serde(default)]
+    pub boots: Vec<Boot>,
     pub crashes: u64,
     pub last_crash: Option<Crash>,
     pub cold_starts: u64,

@@ -17,6 +17,7 @@ use tokio_util::either::Either;
 
 use super::Admission;
 use super::app::App;
+use super::boots::FirstAnswer;
 use super::child::Child;
 use super::supervisor::{ChildId, Phase};
 use super::wire::Wire;
@@ -57,6 +58,8 @@ pub struct Line {
     by_port: AtomicBool,
     /// Connections, some of them still busy with a response.
     pool: Mutex<Vec<SendRequest<Body>>>,
+    /// Microseconds its first answer took.
+    first_answer: FirstAnswer,
     in_flight: AtomicU64,
     quiet_since: AtomicI64,
     /// Told whenever the last lease has ended.
@@ -75,8 +78,16 @@ impl Upstream {
     /// Errors: `App` naming the stage (`connect`, `send`, `response head`).
     pub async fn send(self, request: Request<Body>) -> Result<(Response<Incoming>, Lease)> {
         let (app, child) = (self.app.clone(), self.child);
+        let (line, clock) = (self.lease.0.clone(), Clock::stopwatch());
         let (request, error) = match self.attempt(request).await {
-            Ok(done) => return Ok(done),
+            Ok(done) => {
+                if line.first_answer.load(Ordering::Relaxed) == 0 {
+                    let us = u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+                    // Whoever else is first too has a figure as good.
+                    line.first_answer.store(us, Ordering::Relaxed);
+                }
+                return Ok(done);
+            }
             Err((error, Some(unsent))) => (unsent, error),
             Err((error, None)) => return Err(error),
         };
@@ -147,12 +158,17 @@ impl Line {
             inside: OnceLock::new(),
             by_port: AtomicBool::new(false),
             pool: Mutex::new(Vec::new()),
+            first_answer: FirstAnswer::default(),
             in_flight: AtomicU64::new(0),
             quiet_since: AtomicI64::new(clock.now()),
             quiet: Notify::new(),
             clock,
             tasks,
         }
+    }
+
+    pub(super) fn first_answer(&self) -> FirstAnswer {
+        self.first_answer.clone()
     }
 
     pub fn in_flight(&self) -> u64 {

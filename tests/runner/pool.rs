@@ -71,6 +71,13 @@ async fn an_app_finds_the_same_in_a_process_that_waited() {
     let program = TELLS;
     let mut own = tell(&cold, &bundled(&cold, "app", program)).await;
     let mut other = tell(&warm, &bundled(&warm, "app", program)).await;
+    for (world, waited) in [(&cold, false), (&warm, true)] {
+        let status = world.runner.status(&steady::runner::AppKey("app".into())).expect("known");
+        let boot = status.boots.last().expect("its start");
+        assert_eq!((boot.waited, boot.bundled, status.boots.len()), (waited, true, 1));
+        assert!(boot.load_us > 0 && boot.process_us > 0 && boot.answer_us.is_some(), "{boot:?}");
+        assert_eq!(status.boots_ms, vec![boot.total_us() / 1000]);
+    }
     assert!(is_pooled(&warm, &other) && !is_pooled(&cold, &own), "{other:#}");
     // What the process was started with says nothing of its app, and stays what it is.
     let environ = other["environ"].to_string();
