@@ -56,6 +56,8 @@ pub(super) fn run(
         Some(disk) if disk != root.uid => Some(attach::owners(disk, root.uid).step("map owners")?),
         _ => None,
     };
+    // Its mounts are taken apart when nobody holds it any more: later than anybody waits for.
+    let born = File::open("/proc/self/ns/mnt").step("hold on to where it was born")?;
     jail::limit_resources(spec)?;
     let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).step("make a pipe");
     let (paper, tell) = pipe()?;
@@ -85,6 +87,7 @@ pub(super) fn run(
     assign(inherited.tier, (program, root, owners.as_ref()), &assignment, tell)?;
     let pid = u32::try_from(program.as_raw()).unwrap_or_default();
     wire::send(&inherited.wire, &Word::Entered { pid }, &[]).step("say that it runs")?;
+    drop(born);
     Ok(init::watch(&inherited.wire, children, program))
 }
 
@@ -109,7 +112,7 @@ fn assign(
     let limited = limit(program, assignment.open_files, assignment.file_bytes);
     let id = rustix::process::Pid::from_raw(program.as_raw()).ok_or_else(|| Failure("jail: assign: no pid".into()))?;
     let process = pidfd_open(id, PidfdFlags::empty()).step("find the program")?;
-    // From here on this process is where the program is, and nowhere else.
+    // From here on this process is where the program is.
     setns(&process, CloneFlags::CLONE_NEWNS).step("join the program")?;
     for (tree, to) in &trees {
         attach::put(tree.as_fd(), to).step(&format!("mount {}", to.display()))?;
