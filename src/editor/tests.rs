@@ -19,7 +19,7 @@ use crate::apps::template::TEMPLATES;
 use crate::apps::view::*;
 use crate::base::{Clock, ProjectPath, UserName};
 use crate::runner::logs::{LogLine, RequestLine, Stream};
-use crate::runner::{Boot, State, Status};
+use crate::runner::{self, State, Status};
 
 const HOSTILE: &str = "\"><img src=x onerror=alert(1)>";
 
@@ -90,7 +90,7 @@ fn status(state: &str) -> AppStatus {
             in_flight: 0,
             started: Some(now() - 90_000),
             boots_ms: vec![18, 21, 17, 19, 44],
-            boots: vec![Boot {
+            boots: vec![runner::Boot {
                 at: now() - 90_000,
                 waited: true,
                 bundled: true,
