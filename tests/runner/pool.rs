@@ -119,6 +119,27 @@ async fn none_serves_twice_and_an_empty_pool_keeps_nobody_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn packages_are_found_where_there_were_none_when_it_started() {
+    let world = World::with(|options| options.warm = 1);
+    let program = r#"
+        const name = "oth" + "er";
+        module.exports = { __esModule: true, default: { fetch: async () => Response.json({
+            uid: process.getuid(), one: require("one"), other: (await import(name)).default }) } };
+    "#;
+    let app = bundled(&world, "app", program);
+    write(&app.code.join("node_modules/one/index.js"), "module.exports = 'one'");
+    write(&app.code.join("node_modules/other/package.json"), r#"{ "name": "other", "exports": "./m.mjs" }"#);
+    write(&app.code.join("node_modules/other/m.mjs"), "export default 'other'");
+    let link = app.bundle.as_ref().expect("a bundle").join("node_modules");
+    std::os::unix::fs::symlink("/app/node_modules", link).expect("a link");
+    waits(&world).await;
+    let answer = tell(&world, &app).await;
+    assert!(is_pooled(&world, &answer), "{answer:#}");
+    assert_eq!((&answer["one"], &answer["other"]), (&"one".into(), &"other".into()));
+    world.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ends_are_told_as_of_any_other() {
     let world = World::with(|options| options.warm = 1);
     for (path, ending, line) in [("/exit", "exit 7", "exited with 7"), ("/throw", "exit 1", "nobody catches this")] {

@@ -97,10 +97,9 @@ pub fn after(text: &str, meta: &Meta, source: &dyn Fn(&str) -> Option<String>) -
         return Err("it starts a worker by a path that depends on where it is".into());
     }
     let open = loads(text);
-    let missing =
-        meta.inputs.values().flat_map(|input| &input.imports).any(|import| import.external && !is_buns(import));
+    let pooled = !OF_THE_START.iter().any(|word| text.contains(word));
     if open.is_empty() {
-        return Ok(!missing && !OF_THE_START.iter().any(|word| text.contains(word)));
+        return Ok(pooled);
     }
     for path in meta.inputs.keys() {
         let package = package(path);
@@ -112,8 +111,7 @@ pub fn after(text: &str, meta: &Meta, source: &dyn Fn(&str) -> Option<String>) -
             return Err(format!("{path} loads what it names at run time (`{what}`)"));
         }
     }
-    // Where it looks for that was looked at when the process started.
-    Ok(false)
+    Ok(pooled)
 }
 
 /// Macros, databases and the like: neither in the file nor part of Bun. What a program requires and does not have
@@ -121,11 +119,7 @@ pub fn after(text: &str, meta: &Meta, source: &dyn Fn(&str) -> Option<String>) -
 fn is_special(import: &Import) -> bool {
     let path = import.path.as_str();
     let is_file = path.starts_with(['.', '/']);
-    is_file || (import.kind == "import-statement" && !is_buns(import))
-}
-
-fn is_buns(import: &Import) -> bool {
-    import.path.contains(':') || is_builtin(&import.path)
+    is_file || (import.kind == "import-statement" && !path.contains(':') && !is_builtin(path))
 }
 
 fn is_builtin(path: &str) -> bool {
