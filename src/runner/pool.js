@@ -30,7 +30,7 @@ if (env.STEADY_PAPER) {
   process.chdir(given.cwd);
 
   // What the app starts finds what the app was started with. Bun would give it what this process was.
-  const { STEADY_SOCKET: _, STEADY_ENTRY: __, ...started } = env;
+  const { STEADY_SOCKET: _, STEADY_ENTRY: __, BUN_FEATURE_FLAG_DISABLE_ASYNC_TRANSPILER: ___, ...started } = env;
   for (const name of ["spawn", "spawnSync"]) {
     const real = Bun[name];
     Bun[name] = function (first, second) {

@@ -3,12 +3,15 @@
 // socket that Steady gives, whatever port it names; to the app it looks as if it had that port.
 // node:http, node:https and with them Express and Fastify come by way of Bun.serve too. Later servers are
 // the app's own affair: where it has a network of its own they get their port there, for itself alone.
-// No imports, and nothing for Bun to translate (its first line says so): each would slow every start.
+// No imports, and nothing for Bun to translate (its first line says so): each would slow every start. So would what
+// makes Bun load more of itself before the first request: a URL, a timer.
 (function (exports, require, module, __filename, __dirname) {
   const env = process.env;
   const socket = env.STEADY_SOCKET;
   // What the app starts in its turn must not take its place.
   delete env.STEADY_SOCKET;
+  // Read before this ran, and for this process alone.
+  delete env.BUN_FEATURE_FLAG_DISABLE_ASYNC_TRANSPILER;
   // A bundle runs under the name of what it was made of.
   const main = Bun.main;
   if (env.STEADY_ENTRY) process.argv[1] = env.STEADY_ENTRY;
@@ -58,7 +61,7 @@
       // A copy that keeps symbols, accessors and what a class has on its prototype.
       const own = Object.create(Object.getPrototypeOf(options), Object.getOwnPropertyDescriptors(options));
       for (const key of ["port", "hostname", "reusePort", "ipv6Only", "tls"]) {
-        Object.defineProperty(own, key, { value: undefined, configurable: true, writable: true });
+        if (key in own) Object.defineProperty(own, key, { value: undefined, configurable: true, writable: true });
       }
       // Steady's own time limits hold towards visitors; the way from it to here may rest between requests, and a
       // stream of events be silent for longer than Bun's ten seconds.
@@ -71,15 +74,12 @@
       }
       const server = serve.call(bun, own);
       const shown = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname;
-      const looks = {
-        port,
-        hostname,
-        url: new URL(`http://${shown}:${port}/`),
-        address: { address: "127.0.0.1", family: "IPv4", port },
-      };
-      for (const [key, value] of Object.entries(looks)) {
-        Object.defineProperty(server, key, { value, configurable: true, enumerable: true });
-      }
+      const look = (key, value) => Object.defineProperty(server, key, { value, configurable: true, enumerable: true });
+      look("port", port);
+      look("hostname", hostname);
+      look("address", { address: "127.0.0.1", family: "IPv4", port });
+      const url = () => look("url", new URL(`http://${shown}:${port}/`)).url;
+      Object.defineProperty(server, "url", { get: url, configurable: true, enumerable: true });
       quiet();
       return server;
     };
@@ -95,7 +95,7 @@
         if (!/^Started (development )?server/.test(String(words[0]))) debug(...words);
       };
       console.debug = once;
-      setImmediate(restore);
+      Promise.resolve().then(restore);
     };
 
     // node:net, for programs that speak HTTP by themselves.

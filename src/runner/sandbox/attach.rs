@@ -76,18 +76,37 @@ pub fn restrict(mount: BorrowedFd<'_>, rights: Rights, owners: Option<BorrowedFd
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// A user namespace whose only map is `disk` ↔ `seen`, for idmapped mounts. Its process has gone when this
-/// returns; the descriptor keeps it. For a process with one thread.
+/// A user namespace that waits for its map, made before anybody knows whose it will be. A process of its own keeps it,
+/// and ends when this is dropped; whoever made it reaps it in time.
+pub struct Unmapped {
+    child: super::clone::Cloned,
+    _go: OwnedFd,
+}
+
+impl Unmapped {
+    /// For a process with one thread.
+    pub fn make() -> io::Result<Self> {
+        let (wait, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        // SAFETY: fork-like, no shared memory; the child of this single-threaded process only reads and exits.
+        let pid = unsafe { super::clone::clone(libc::CLONE_NEWUSER as u64, None)? };
+        let Some(child) = pid else {
+            drop(go);
+            let _ = rustix::io::read(&wait, &mut [0u8; 1]);
+            // SAFETY: ends the process without running anything else.
+            unsafe { libc::_exit(0) };
+        };
+        Ok(Self { child, _go: go })
+    }
+
+    /// Its only map is `disk` ↔ `seen` from here on, for idmapped mounts. The descriptor keeps it.
+    pub fn map(&self, disk: u32, seen: u32) -> io::Result<OwnedFd> {
+        map(&self.child, disk, seen)
+    }
+}
+
+/// The same in one go. Its process has gone when this returns.
 pub fn owners(disk: u32, seen: u32) -> io::Result<OwnedFd> {
-    let (wait, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    // SAFETY: fork-like, no shared memory; the child of this single-threaded process only reads and exits.
-    let pid = unsafe { super::clone::clone(libc::CLONE_NEWUSER as u64, None)? };
-    let Some(child) = pid else {
-        drop(go);
-        let _ = rustix::io::read(&wait, &mut [0u8; 1]);
-        // SAFETY: ends the process without running anything else.
-        unsafe { libc::_exit(0) };
-    };
+    let Unmapped { child, _go: go } = Unmapped::make()?;
     let space = map(&child, disk, seen);
     drop(go);
     child.reap();

@@ -16,6 +16,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::attach::Unmapped;
 use super::jail::{self, Failure, Step as _};
 use super::seccomp::Filters;
 use super::tier::Tier;
@@ -31,6 +32,7 @@ const FAILED: i32 = 111;
 pub(super) struct Inherited<'a> {
     pub tier: Tier,
     pub filters: &'a Filters,
+    pub maps_owners: bool,
     pub wire: OwnedFd,
     /// `cgroup.procs` files of a v1 group.
     pub join: Vec<PathBuf>,
@@ -56,10 +58,10 @@ fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
     // Across changes of uid this is set again.
     prctl::set_pdeathsig(Signal::SIGKILL).step("follow the zygote's death")?;
     let children = children()?;
-    make_world(inherited)?;
+    let owners = make_world(inherited)?;
     let Some((parked, spec)) = await_spec(&inherited.wire)? else { return Ok(0) };
     if parked {
-        return park::run(inherited, &spec, &children);
+        return park::run(inherited, &spec, owners, &children);
     }
     jail::limit_resources(&spec)?;
     if let Some(root) = &spec.root {
@@ -67,7 +69,7 @@ fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
             let owner = root.disk.unwrap_or(root.uid);
             mounts::give(folder, owner).step(&format!("give {}", folder.display()))?;
         }
-        if let Some(folder) = mounts::enter(root)? {
+        if let Some(folder) = mounts::enter(root, owners)? {
             wire::send(&inherited.wire, &Word::Run, &[folder.as_fd()]).step("hand out the socket's folder")?;
         }
         jail::lose_privileges((inherited.tier == Tier::Full).then_some(root.uid))?;
@@ -95,11 +97,11 @@ fn run(inherited: &Inherited<'_>) -> Result<i32, Failure> {
     Ok(watch(&inherited.wire, &children, program))
 }
 
-/// All that is the same whatever will run here.
-fn make_world(inherited: &Inherited<'_>) -> Result<(), Failure> {
+/// All that is the same whatever will run here. Where folders can be mounted with their owners mapped: what maps them.
+fn make_world(inherited: &Inherited<'_>) -> Result<Option<Unmapped>, Failure> {
     let joining = Joining::begin(&inherited.join)?;
     if inherited.tier == Tier::ProcessOnly {
-        return joining.end();
+        return joining.end().map(|()| None);
     }
     nix::unistd::sethostname("app").step("set the host name")?;
     if inherited.tier == Tier::Full {
@@ -111,7 +113,9 @@ fn make_world(inherited: &Inherited<'_>) -> Result<(), Failure> {
     wire::send(&inherited.wire, &Word::Doors, &fds).step("hand out the DNS sockets")?;
     // Its top is the groups this process is in, and making it takes privileges.
     joining.end()?;
-    unshare(CloneFlags::CLONE_NEWCGROUP).step("unshare the cgroup namespace")
+    unshare(CloneFlags::CLONE_NEWCGROUP).step("unshare the cgroup namespace")?;
+    // After the groups are joined, so that its process is in them too.
+    inherited.maps_owners.then(Unmapped::make).transpose().step("make a user namespace for owners")
 }
 
 /// `None`: nobody needs this world any more. True: the program is to wait.

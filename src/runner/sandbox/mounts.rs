@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 
-use super::attach::{Rights, attach, open_mount, owners};
+use super::attach::{self, Rights, Unmapped, attach, open_mount};
 use super::base::{folder_in, inside};
 use super::jail::{Failure, Step as _};
 use super::{HOME, RUN, Root};
 
 const NONE: Option<&str> = None;
 
-/// Attaches all of it and leaves the old root for good. In namespaces of the caller's own. Answers the folder
-/// of the socket, where there is one.
-pub(super) fn enter(root: &Root) -> Result<Option<OwnedFd>, Failure> {
+/// Attaches all of it and leaves the old root for good. In namespaces of the caller's own. `owners`: the user namespace
+/// that was made for it, where one is needed. Answers the folder of the socket, where there is one.
+pub(super) fn enter(root: &Root, owners: Option<Unmapped>) -> Result<Option<OwnedFd>, Failure> {
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).step("make mounts private")?;
     let at = root.at.as_path();
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
@@ -26,10 +26,7 @@ pub(super) fn enter(root: &Root) -> Result<Option<OwnedFd>, Failure> {
     who(&at.join("run"), root.uid).step("write /run")?;
     let socket = root.socket.then(|| socket_folder(at, root.uid)).transpose().step(&format!("make {RUN}"))?;
     tmpfs("tmp", &tmp_options(root.tmp_bytes)).step("mount /tmp")?;
-    let owners = match root.disk {
-        Some(disk) if disk != root.uid => Some(owners(disk, root.uid).step("map owners")?),
-        _ => None,
-    };
+    let owners = mapped(root, owners)?;
     for bind in &root.binds {
         let name = bind.to.display();
         let to = at.join(inside(&bind.to));
@@ -47,6 +44,13 @@ pub(super) fn enter(root: &Root) -> Result<Option<OwnedFd>, Failure> {
     umount2(".", MntFlags::MNT_DETACH).step("leave the old root")?;
     chdir("/").step("enter the root")?;
     Ok(socket)
+}
+
+/// What maps the owners of a child's writable folders, where that is needed: `made`, or else a new one.
+pub(super) fn mapped(root: &Root, made: Option<Unmapped>) -> Result<Option<OwnedFd>, Failure> {
+    let Some(disk) = root.disk.filter(|disk| *disk != root.uid) else { return Ok(None) };
+    let mapped = made.map_or_else(|| attach::owners(disk, root.uid), |made| made.map(disk, root.uid));
+    mapped.map(Some).step("map owners")
 }
 
 pub(super) fn tmp_options(bytes: u64) -> String {

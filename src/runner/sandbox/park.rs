@@ -15,7 +15,7 @@ use nix::unistd::{ForkResult, Pid, fork};
 use rustix::process::{PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
-use super::attach::{self, Rights};
+use super::attach::{self, Rights, Unmapped};
 use super::init::{self, Heard, Inherited};
 use super::jail::{self, Failure, Step as _};
 use super::tier::Tier;
@@ -48,14 +48,12 @@ pub struct Given {
 pub(super) fn run(
     inherited: &Inherited<'_>,
     spec: &JailSpec,
+    made: Option<Unmapped>,
     children: &nix::sys::signalfd::SignalFd,
 ) -> Result<i32, Failure> {
     let root = spec.root.as_ref().ok_or_else(|| Failure("jail: park: there is no root".into()))?;
     // Made now, so that nobody waits for it later.
-    let owners = match root.disk {
-        Some(disk) if disk != root.uid => Some(attach::owners(disk, root.uid).step("map owners")?),
-        _ => None,
-    };
+    let owners = mounts::mapped(root, made)?;
     // Its mounts are taken apart when nobody holds it any more: later than anybody waits for.
     let born = File::open("/proc/self/ns/mnt").step("hold on to where it was born")?;
     jail::limit_resources(spec)?;
@@ -162,7 +160,7 @@ fn ceiling(program: Pid) -> u64 {
 /// The program's side: a mount namespace of its own below init's, and its root in there.
 pub(super) fn enter(inherited: &Inherited<'_>, root: &Root) -> Result<(), Failure> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).step("unshare the mount namespace")?;
-    if let Some(folder) = mounts::enter(root)? {
+    if let Some(folder) = mounts::enter(root, None)? {
         wire::send(&inherited.wire, &Word::Run, &[folder.as_fd()]).step("hand out the socket's folder")?;
     }
     jail::lose_privileges((inherited.tier == Tier::Full).then_some(root.uid))?;

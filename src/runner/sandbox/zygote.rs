@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Ok((setup, filters)) => {
             let maps_owners = setup.tier == Tier::Full && attach::can_map_owners(&setup.data);
             let ready = wire::send(&control, &Told::Ready { maps_owners }, &[]);
-            let served = ready.and_then(|()| serve(&control, setup.tier, &filters));
+            let served = ready.and_then(|()| serve(&control, (setup.tier, &filters, maps_owners)));
             if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(Failure(why)) => {
@@ -79,7 +79,10 @@ fn prepare(setup: &Setup) -> Result<Filters, Failure> {
     base::build(&setup.at, &setup.binds).map(|()| filters)
 }
 
-fn serve(control: &OwnedFd, tier: Tier, filters: &Filters) -> io::Result<()> {
+/// What all children have in common.
+type Common<'a> = (Tier, &'a Filters, bool);
+
+fn serve(control: &OwnedFd, common: Common<'_>) -> io::Result<()> {
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
     mask.thread_block()?;
@@ -94,7 +97,7 @@ fn serve(control: &OwnedFd, tier: Tier, filters: &Filters) -> io::Result<()> {
         }
         if asked {
             let Some((Ask::Spawn { id, grouped, join }, fds)) = wire::receive::<Ask>(control)? else { return Ok(()) };
-            match start((tier, filters), fds, grouped, join, (control, &children)) {
+            match start(common, fds, grouped, join, (control, &children)) {
                 Ok(child) => {
                     let pid = u32::try_from(child.pid).unwrap_or_default();
                     wire::send(control, &Told::Spawned { id, pid }, &[child.pidfd.as_fd()])?;
@@ -106,7 +109,7 @@ fn serve(control: &OwnedFd, tier: Tier, filters: &Filters) -> io::Result<()> {
 }
 
 fn start(
-    (tier, filters): (Tier, &Filters),
+    (tier, filters, maps_owners): Common<'_>,
     fds: Vec<OwnedFd>,
     grouped: bool,
     join: Vec<PathBuf>,
@@ -136,7 +139,7 @@ fn start(
     for fd in [control.as_fd(), children.as_fd()] {
         close(fd);
     }
-    init::main(init::Inherited { tier, filters, wire, join, out, err })
+    init::main(init::Inherited { tier, filters, maps_owners, wire, join, out, err })
 }
 
 /// Closes a descriptor that a function further up still owns but, in this copy of the process, never uses.

@@ -62,14 +62,25 @@ fn limit_cpu(cpu: &CpuController, v2: bool, limits: &Limits) -> io::Result<()> {
     // The default share is 100 in v2, 1024 in v1.
     let shares = if v2 { weight } else { (weight * 1024 / 100).max(2) };
     cpu.set_shares(shares).map_err(os)?;
-    // The kernel takes no less than a millisecond.
-    let quota = i64::from((PERIOD / 100).saturating_mul(limits.cpu_percent.max(1)));
+    // The kernel takes no less than a millisecond. What all processors together cannot exceed is no limit, and would
+    // only be counted at every switch.
+    let quota = match limits.cpu_percent.max(1) {
+        percent if percent >= processors().saturating_mul(100) => -1,
+        percent => i64::from((PERIOD / 100).saturating_mul(percent)),
+    };
     match cpu.set_cfs_quota_and_period(Some(quota), Some(u64::from(PERIOD))).map_err(os) {
         // v1 refuses more than an outer group has: then that one's limit is the lower and holds, once this group
         // has none of its own from earlier.
         Err(e) if !v2 && e.kind() == io::ErrorKind::InvalidInput => cpu.set_cfs_quota(-1).map_err(os),
         other => other,
     }
+}
+
+/// Of the machine, whatever part of them this process may use.
+fn processors() -> u32 {
+    // SAFETY: a plain number in, a plain number out.
+    let online = unsafe { nix::libc::sysconf(nix::libc::_SC_NPROCESSORS_ONLN) };
+    u32::try_from(online).ok().filter(|n| *n > 0).unwrap_or(u32::MAX)
 }
 
 fn limit_io(io: &BlkIoController, v2: bool, disk: Option<Disk>, limits: &Limits) {

@@ -1,19 +1,43 @@
 //! Numbers of calls and constants by name. Both kernels' tables are here on every machine, so that a test
 //! can tell a call of the other architecture from a misspelt one.
 use nix::libc;
-use seccompiler::TargetArch;
 use syscalls::{aarch64, x86_64};
 
 /// What Steady is built for.
-pub const ARCHITECTURES: [TargetArch; 2] = [TargetArch::x86_64, TargetArch::aarch64];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    X86_64,
+    Aarch64,
+}
+
+pub const ARCHITECTURES: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
+
+impl Arch {
+    /// This machine's.
+    pub fn here() -> Result<Self, String> {
+        match std::env::consts::ARCH {
+            "x86_64" => Ok(Self::X86_64),
+            "aarch64" => Ok(Self::Aarch64),
+            other => Err(format!("seccomp: the calls of {other} are not known")),
+        }
+    }
+
+    /// How the kernel names it to filters: linux/audit.h.
+    pub fn audit(self) -> u32 {
+        match self {
+            Self::X86_64 => 0xc000_003e,
+            Self::Aarch64 => 0xc000_00b7,
+        }
+    }
+}
 
 /// The number of a call on an architecture; `None` when it has no such call.
-pub fn number(arch: TargetArch, call: &str) -> Option<i64> {
-    match arch {
-        TargetArch::x86_64 => call.parse::<x86_64::Sysno>().ok().map(|call| i64::from(call.id())),
-        TargetArch::aarch64 => call.parse::<aarch64::Sysno>().ok().map(|call| i64::from(call.id())),
-        TargetArch::riscv64 => None,
-    }
+pub fn number(arch: Arch, call: &str) -> Option<u32> {
+    let id = match arch {
+        Arch::X86_64 => call.parse::<x86_64::Sysno>().ok()?.id(),
+        Arch::Aarch64 => call.parse::<aarch64::Sysno>().ok()?.id(),
+    };
+    u32::try_from(id).ok()
 }
 
 /// Whether any architecture that Steady is built for has this call.

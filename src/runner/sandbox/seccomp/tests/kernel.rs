@@ -13,8 +13,9 @@ fn inside(variant: Variant, work: impl FnOnce() -> Vec<i64>) -> Ending {
 
 /// What each call answers inside.
 fn answers(variant: Variant, calls: &[(&str, [u64; 6])]) -> Vec<i64> {
-    let arch = std::env::consts::ARCH.try_into().expect("an architecture");
-    let numbers: Vec<_> = calls.iter().map(|(name, args)| (names::number(arch, name).expect(name), *args)).collect();
+    let arch = Arch::here().expect("an architecture");
+    let numbers: Vec<_> =
+        calls.iter().map(|(name, args)| (i64::from(names::number(arch, name).expect(name)), *args)).collect();
     let ending = inside(variant, || numbers.iter().map(|(number, args)| call(*number, *args)).collect());
     let Ending::Said(answers) = ending else { panic!("{ending:?}") };
     assert_eq!(answers.len(), calls.len());
@@ -36,7 +37,7 @@ fn first(a: i64, b: i64, c: i64) -> [u64; 6] {
 #[test]
 fn hostile_calls_fail_with_eperm() {
     let lines = parse(TEXT).expect("the policy");
-    let arch = std::env::consts::ARCH.try_into().expect("an architecture");
+    let arch = Arch::here().expect("an architecture");
     let whole = lines.iter().filter(|line| line.verb == Verb::Deny && line.tests.is_empty() && line.only.is_none());
     let calls: Vec<_> = whole.flat_map(|line| &line.calls).filter(|call| names::number(arch, call).is_some()).collect();
     assert!(calls.len() > 90, "{}", calls.len());
