@@ -42,6 +42,7 @@ impl World {
             gate_timeout: Duration::from_secs(30),
             gate_waiters: 1000,
             drain_timeout: Duration::from_secs(1),
+            private_hosts: Vec::new(),
             spares,
             warm: 0,
             tier: None,

@@ -1,4 +1,6 @@
 //! Approvals: what a version may have beyond the server's own settings, and who said so.
+use std::collections::BTreeSet;
+
 use super::ask::Ask;
 use super::deploy::Intent;
 use super::record::Recorder;
@@ -39,7 +41,7 @@ impl Apps {
     }
 
     /// The gate of every deploy: passes what is approved, or is being approved with it; anything more makes the
-    /// deploy wait. Nothing of the version has run yet, and nothing was replaced.
+    /// deploy wait. Nothing of the version has run yet, and nothing was replaced. Packages whose scripts may run.
     pub(super) fn permit(
         &self,
         project: &Project,
@@ -47,15 +49,15 @@ impl Apps {
         row: &DeployRow,
         ask: &Ask,
         record: &Recorder,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<String>> {
         // New variables for what is live: it runs on with what it has.
         if intent.env_version.is_some() {
-            return Ok(());
+            return self.trusted(project, ask);
         }
         let (approved, terms) = (self.approved(project)?, &self.options().terms);
         let more = ask.beyond(&approved, terms);
         if more.is_empty() {
-            return Ok(());
+            return Ok(ask.scripts.clone());
         }
         // A version of when the server allowed more: no yes would help.
         let never = ask.beyond(&approved.and(ask), terms);
@@ -66,17 +68,23 @@ impl Apps {
         if intent.approves {
             self.record_approval(project, row.id, ask, &intent.who)?;
             more.iter().for_each(|line| record.progress().line(format!("approved by {}: {line}", intent.who)));
-            return Ok(());
+            return Ok(ask.scripts.clone());
         }
         self.store().write(|db| approvals::wait(db, project.app, row.id, &json(ask)?))?;
         // Kept with the deploy, and true after the yes as well.
-        let why = format!("steady.json asks for more than was approved before:\n{}", more.join("\n"));
+        let why = format!("this version asks for more than was approved before:\n{}", more.join("\n"));
         Err(Error::new(Kind::Unapproved, why).hint(format!(
             "An owner of the project approves and deploys it with `steady approve {}`, or at {}/{}/deploys",
             project.path,
             self.options().editor_url,
             project.path
         )))
+    }
+
+    /// Of the packages whose scripts it wants to run, those that are approved.
+    pub(super) fn trusted(&self, project: &Project, ask: &Ask) -> Result<BTreeSet<String>> {
+        let approved = self.approved(project)?;
+        Ok(ask.scripts.intersection(&approved.scripts).cloned().collect())
     }
 
     /// What a draft asks for and does not get.

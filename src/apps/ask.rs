@@ -1,11 +1,14 @@
 //! What a version asks for, what it may have without a yes, and the difference. Pure.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::limit::{LIMITS, Limit};
 use crate::runner::Limits;
 use crate::runner::egress::{HostRule, Net, Reach};
+
+/// How a package whose scripts may run is shown.
+const SCRIPTS: &str = "install scripts";
 
 /// `permissions` and `limits` of a manifest; also, as the sum of such, what owners have approved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +18,12 @@ pub struct Ask {
     pub net: Option<Reach>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub udp: Vec<HostRule>,
+    /// Hosts of the server's owner's own network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private: Vec<HostRule>,
+    /// Packages whose scripts run when they are installed: `trustedDependencies` of package.json.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub scripts: BTreeSet<String>,
     /// In the units of the manifest. What is not here is the server's setting.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<Limit, u64>,
@@ -24,6 +33,8 @@ pub struct Ask {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     pub net: Reach,
+    /// Hosts of the owner's own network that can be approved.
+    pub private: Vec<HostRule>,
     pub limits: Limits,
     pub most: Limits,
 }
@@ -33,7 +44,12 @@ impl Terms {
     pub fn boundless() -> Self {
         let mut most = Limits::default();
         LIMITS.iter().for_each(|limit| limit.set(&mut most, u64::from(u32::MAX)));
-        Self { net: Reach::None, limits: Limits::default(), most }
+        Self { net: Reach::None, private: Vec::new(), limits: Limits::default(), most }
+    }
+
+    /// Whether the server's owner lets apps ask for this host of the private network.
+    pub fn offers(&self, rule: &HostRule) -> bool {
+        self.private.iter().any(|offered| offered.covers(rule))
     }
 }
 
@@ -44,13 +60,15 @@ impl Ask {
     }
 
     fn net(&self, terms: &Terms) -> Net {
-        Net { tcp: self.net.clone().unwrap_or_else(|| terms.net.clone()), udp: self.udp.clone() }
+        let tcp = self.net.clone().unwrap_or_else(|| terms.net.clone());
+        Net { tcp, udp: self.udp.clone(), private: self.private.clone() }
     }
 
     /// What this asks for that neither the server's settings nor `approved` give, in the words of steady.json;
     /// empty when nothing.
     pub fn beyond(&self, approved: &Self, terms: &Terms) -> Vec<String> {
         let mut more = self.net(terms).beyond(&approved.granted(terms));
+        more.extend(self.scripts.difference(&approved.scripts).map(|name| format!("{SCRIPTS}: {name}")));
         more.extend(LIMITS.into_iter().filter_map(|limit| {
             let (asked, had) = (self.limit(limit, terms), approved.at_most(limit, terms));
             (asked > had).then(|| format!("limits: {} {asked}, up from {had}", limit.name()))
@@ -67,6 +85,8 @@ impl Ask {
             Some(Reach::Hosts(rules)) => rules.iter().map(|rule| format!("net: {rule}")).collect(),
         };
         words.extend(self.udp.iter().map(|rule| format!("udp: {rule}")));
+        words.extend(self.private.iter().map(|rule| format!("private: {rule}")));
+        words.extend(self.scripts.iter().map(|name| format!("{SCRIPTS}: {name}")));
         words.extend(self.limits.iter().map(|(limit, value)| format!("limits: {} {value}", limit.name())));
         words
     }
@@ -75,29 +95,27 @@ impl Ask {
     pub fn within(&self, approved: &Self, terms: &Terms) -> (Net, Limits) {
         let granted = approved.granted(terms);
         let asked = self.net(terms);
-        let known = |rule: &HostRule, udp: bool| {
-            let rules = vec![rule.clone()];
-            let one = if udp {
-                Net { tcp: Reach::None, udp: rules }
-            } else {
-                Net { tcp: Reach::Hosts(rules), udp: Vec::new() }
-            };
+        let known = |rule: &HostRule| {
+            let one = Net { tcp: Reach::Hosts(vec![rule.clone()]), ..Net::default() };
             one.beyond(&granted).is_empty()
         };
         let tcp = match (asked.tcp, &granted.tcp) {
             (Reach::Public, less) => less.clone(),
             (Reach::Hosts(mut rules), _) => {
-                rules.retain(|rule| known(rule, false));
+                rules.retain(known);
                 if rules.is_empty() { Reach::None } else { Reach::Hosts(rules) }
             }
             (Reach::None, _) => Reach::None,
         };
-        let udp = asked.udp.into_iter().filter(|rule| known(rule, true)).collect();
+        let of = |asked: Vec<HostRule>, granted: &[HostRule]| -> Vec<HostRule> {
+            asked.into_iter().filter(|rule| granted.iter().any(|known| known.covers(rule))).collect()
+        };
+        let (udp, private) = (of(asked.udp, &granted.udp), of(asked.private, &granted.private));
         let mut limits = terms.limits;
         for limit in LIMITS {
             limit.set(&mut limits, self.limit(limit, terms).min(approved.at_most(limit, terms)));
         }
-        (Net { tcp, udp }, limits)
+        (Net { tcp, udp, private }, limits)
     }
 
     /// Both together: what is approved after one more yes.
@@ -112,13 +130,22 @@ impl Ask {
         for (limit, value) in &more.limits {
             limits.entry(*limit).and_modify(|old| *old = (*old).max(*value)).or_insert(*value);
         }
-        Self { net, udp: joined(&self.udp, &more.udp), limits }
+        Self {
+            net,
+            udp: joined(&self.udp, &more.udp),
+            private: joined(&self.private, &more.private),
+            scripts: self.scripts.union(&more.scripts).cloned().collect(),
+            limits,
+        }
     }
 
-    /// As an approval: the network of it or of the server's settings, whichever a rule is found in.
+    /// As an approval: the network of it or of the server's settings, whichever a rule is found in. Private hosts
+    /// must be in both: the server's owner may have thought better of one.
     fn granted(&self, terms: &Terms) -> Net {
         let default = Self { net: Some(terms.net.clone()), ..Self::default() };
-        self.and(&default).net(terms)
+        let mut granted = self.and(&default).net(terms);
+        granted.private.retain(|rule| terms.offers(rule));
+        granted
     }
 
     fn at_most(&self, limit: Limit, terms: &Terms) -> u64 {
@@ -148,7 +175,7 @@ mod tests {
     fn terms(net: Reach) -> Terms {
         let mut most = Limits::default();
         Limit::MemoryMb.set(&mut most, 2048);
-        Terms { net, limits: Limits::default(), most }
+        Terms { net, private: vec![], limits: Limits::default(), most }
     }
 
     #[test]
@@ -212,8 +239,41 @@ mod tests {
     }
 
     #[test]
+    fn a_private_host_takes_both_owners() {
+        let rule = |text: &str| HostRule::parse(text).unwrap();
+        let asked = Ask { private: vec![rule("db.internal:5432"), rule("10.0.0.5:6379")], ..Ask::default() };
+        let mut terms = terms(Reach::Public);
+        terms.private = vec![rule("db.internal:5432"), rule("10.0.0.5:6379")];
+        assert_eq!(asked.beyond(&Ask::default(), &terms), ["private: db.internal:5432", "private: 10.0.0.5:6379"]);
+        assert!(asked.within(&Ask::default(), &terms).0.private.is_empty());
+        let one = Ask { private: vec![rule("10.0.0.5:6379")], ..Ask::default() };
+        let approved = Ask::default().and(&one);
+        assert_eq!(asked.beyond(&approved, &terms), ["private: db.internal:5432"]);
+        assert_eq!(asked.within(&approved, &terms).0.private, [rule("10.0.0.5:6379")]);
+        assert_eq!(one.words(), ["private: 10.0.0.5:6379"]);
+        // The server's owner takes it back: the approval is still there, and gives nothing.
+        terms.private = vec![rule("db.internal:5432")];
+        assert_eq!(one.beyond(&approved, &terms), ["private: 10.0.0.5:6379"]);
+        assert!(one.within(&approved, &terms).0.private.is_empty());
+        terms.private = vec![rule("*.internal.example:5432")];
+        let below = Ask { private: vec![rule("db.internal.example:5432")], ..Ask::default() };
+        assert!(below.beyond(&below, &terms).is_empty());
+    }
+
+    #[test]
+    fn a_packages_scripts_are_approved_by_name() {
+        let scripts = |names: &[&str]| Ask { scripts: names.iter().map(|&n| n.to_owned()).collect(), ..Ask::default() };
+        let (asked, terms) = (scripts(&["esbuild", "@b/c"]), terms(Reach::Public));
+        assert_eq!(asked.beyond(&scripts(&["esbuild"]), &terms), ["install scripts: @b/c"]);
+        let both = scripts(&["esbuild"]).and(&scripts(&["@b/c"]));
+        assert!(asked.beyond(&both, &terms).is_empty());
+        assert_eq!(both.words(), ["install scripts: @b/c", "install scripts: esbuild"]);
+    }
+
+    #[test]
     fn it_survives_being_stored() {
-        let asked = hosts(&["[2001:db8::1]:443"]).and(&limit(Limit::Processes, 300));
+        let private = Ask { private: vec![HostRule::parse("db.internal:5432").unwrap()], ..Ask::default() };
+        let asked = hosts(&["[2001:db8::1]:443"]).and(&limit(Limit::Processes, 300)).and(&private);
         let text = serde_json::to_string(&asked).unwrap();
         assert_eq!(serde_json::from_str::<Ask>(&text).unwrap(), asked, "{text}");
         assert_eq!(serde_json::from_str::<Ask>("{}").unwrap(), Ask::default());

@@ -75,7 +75,7 @@ impl Apps {
                 record.progress().line(format!("not approved, so this draft runs without it: {line}"));
             }
             *not_yet.lock().unwrap_or_else(PoisonError::into_inner) = more;
-            Ok(())
+            self.trusted(project, ask)
         };
         let prepared = self.prepare(project.id, project.app, commit, &record, &permit).await?;
         let _stage = record.stage("start");

@@ -1,4 +1,5 @@
 //! `bun install` and build scripts: in the jail, as a uid of their own, with a way to the package registry only.
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,11 +22,21 @@ const KEEP: usize = 4;
 const SHOWN: usize = 12;
 
 impl Apps {
-    pub(super) async fn install(&self, app: i64, code: &Path, needs: &Needs, progress: &Progress) -> Result<()> {
+    /// `trusted`: packages whose scripts may run, of those that package.json names.
+    pub(super) async fn install(
+        &self,
+        app: i64,
+        code: &Path,
+        needs: &Needs,
+        trusted: &BTreeSet<String>,
+        progress: &Progress,
+    ) -> Result<()> {
         let registry = self.runner().registry().await?;
         // Looked at before anything of the project runs, which may leave anything there.
         let inputs = Inputs::read(code, &registry);
-        let kept = match inputs.scope {
+        // With less than its files say it is nothing to keep for when it gets all.
+        let scope = if *trusted == needs.ask.scripts { inputs.scope } else { Scope::Nobody };
+        let kept = match scope {
             Scope::Everybody => Some(self.packages().set(&inputs.key)),
             Scope::App => Some(self.dir().deps(app).join(&inputs.key)),
             Scope::Nobody => None,
@@ -45,12 +56,12 @@ impl Apps {
                 return Ok(());
             }
         }
-        let strict = Strict::begin(code, &inputs.package).internal("while reading package.json")?;
+        let strict = Strict::begin(code, &inputs.package, trusted).internal("while reading package.json")?;
         let mut command = vec!["bun".to_owned(), "install".into(), "--no-progress".into(), "--no-summary".into()];
         if matches!(needs.lock, Some("bun.lock" | "bun.lockb")) {
             command.push("--frozen-lockfile".into());
         }
-        if inputs.scope == Scope::Everybody {
+        if scope == Scope::Everybody {
             // There is none to run; what others will use must not hang on that being right.
             command.push("--ignore-scripts".into());
         }

@@ -1,5 +1,5 @@
 //! What a folder of code runs as: found from its files, with no configuration needed. Pure.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -103,7 +103,12 @@ struct Package {
     #[serde(default, rename = "optionalDependencies")]
     optional: BTreeMap<String, serde_json::Value>,
     workspaces: Option<serde_json::Value>,
+    #[serde(default, rename = "trustedDependencies")]
+    trusted: serde_json::Value,
 }
+
+/// Packages that may be named in `trustedDependencies`.
+const TRUSTED: usize = 100;
 
 const LOCKS: &[&str] = &["bun.lock", "bun.lockb", "package-lock.json", "yarn.lock", "pnpm-lock.yaml"];
 
@@ -145,7 +150,25 @@ pub fn needs(files: &Files<'_>) -> Result<Needs> {
     }
     // A build script of a package without a start script is how front-end projects begin; it runs when there is one.
     let build = manifest.build.or_else(|| package.scripts.contains_key("build").then(|| "build".to_owned()));
-    Ok(Needs { install: asked || package.workspaces.is_some(), lock, build, ask: manifest.ask })
+    let ask = Ask { scripts: trusted(&package.trusted)?, ..manifest.ask };
+    Ok(Needs { install: asked || package.workspaces.is_some(), lock, build, ask })
+}
+
+/// Packages whose scripts run when they are installed.
+fn trusted(list: &serde_json::Value) -> Result<BTreeSet<String>> {
+    let name = |value: &serde_json::Value| {
+        let good = |name: &&str| (1..=214).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
+        value.as_str().filter(good).map(str::to_owned)
+    };
+    let names = match list {
+        serde_json::Value::Null => Some(BTreeSet::new()),
+        serde_json::Value::Array(all) if all.len() <= TRUSTED => all.iter().map(name).collect(),
+        _ => None,
+    };
+    names.ok_or_else(|| {
+        Error::new(Kind::App, "`trustedDependencies` of package.json is no list of packages")
+            .hint(format!("It must be at most {TRUSTED} names, such as [\"esbuild\"], or left out."))
+    })
 }
 
 /// How it runs, looked at after the build.
@@ -228,6 +251,20 @@ mod tests {
 
     fn module(path: &str) -> Run {
         Run::Process(Entry::Module { path: path.into() })
+    }
+
+    #[test]
+    fn trusted_packages_are_names() {
+        let of = |text: &str| trusted(&serde_json::from_str(text).expect("JSON"));
+        assert!(of("null").expect("none").is_empty() && of("[]").expect("none").is_empty());
+        assert_eq!(
+            of(r#"["esbuild", "@b/c", "esbuild"]"#).expect("two").into_iter().collect::<Vec<_>>(),
+            ["@b/c", "esbuild"]
+        );
+        for bad in [r#""esbuild""#, "{}", "[1]", r#"["a b"]"#, r#"["\u001b[31m"]"#, r#"[""]"#, "true"] {
+            assert!(of(bad).expect_err(bad).public.contains("trustedDependencies"), "{bad}");
+        }
+        assert!(of(&serde_json::to_string(&vec!["a"; 101]).expect("JSON")).is_err());
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! A commit made ready to run: checked out, packages installed, built, looked at.
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,9 @@ use crate::proxy::door::page::{self, Page};
 
 const CHECKOUT: CheckoutLimits = CheckoutLimits { files: 50_000, bytes: 1 << 30 };
 
-/// Asked, before any of the version's own code runs, whether it may have what it asks for.
-pub(super) type Permit<'a> = &'a (dyn Fn(&Ask) -> Result<()> + Send + Sync);
+/// Asked, before any of the version's own code runs, whether it may have what it asks for; says which packages'
+/// scripts may run.
+pub(super) type Permit<'a> = &'a (dyn Fn(&Ask) -> Result<BTreeSet<String>> + Send + Sync);
 
 /// A prepared folder, not yet anybody's: dropped, it is gone.
 pub(super) struct Prepared {
@@ -65,10 +67,10 @@ impl Apps {
         }
         let terms = &self.options().terms;
         let needs = plan::needs(&look(dir.path())?.files(terms))?;
-        permit(&needs.ask)?;
+        let trusted = permit(&needs.ask)?;
         if needs.install {
             let _stage = record.stage("install");
-            self.install(app, dir.path(), &needs, record.progress()).await?;
+            self.install(app, dir.path(), &needs, &trusted, record.progress()).await?;
         }
         if let Some(script) = &needs.build {
             let _stage = record.stage("build");

@@ -40,9 +40,13 @@ pub struct AppStatus {
     pub data_bytes: u64,
     pub code_bytes: u64,
     pub repo_bytes: u64,
-    pub memory_limit: u64,
-    pub pids_limit: u64,
-    pub cpu_percent: u32,
+    /// Bytes; processes and threads; hundredths of a processor. `None`: this machine cannot limit it.
+    #[serde(default)]
+    pub memory_limit: Option<u64>,
+    #[serde(default)]
+    pub pids_limit: Option<u64>,
+    #[serde(default)]
+    pub cpu_percent: Option<u32>,
     pub log_limit: u64,
     /// Seconds; `None` = never stopped.
     pub idle_seconds: Option<u64>,

@@ -87,10 +87,17 @@ fn has_process(state: &str) -> bool {
 fn limits(status: &AppStatus) -> String {
     let sleeps = status.idle_seconds.map_or_else(|| "never sleeps".to_owned(), |s| format!("sleeps after {s} s"));
     let idle = status.freeze_seconds.map_or_else(|| sleeps.clone(), |s| format!("stands still after {s} s, {sleeps}"));
-    let memory = out::bytes(status.memory_limit);
-    let disk = out::bytes(status.disk_limit);
-    let (processes, cpu) = (status.pids_limit, status.cpu_percent);
-    format!("{memory} memory, {processes} processes, {cpu} % of a processor, {disk} of data, {idle}")
+    let limited = [
+        status.memory_limit.map(|bytes| format!("{} memory", out::bytes(bytes))),
+        status.pids_limit.map(|n| format!("{n} processes")),
+        status.cpu_percent.map(|n| format!("{n} % of a processor")),
+    ];
+    let unlimited = ["memory", "processes", "processor"].into_iter().zip(&limited).filter(|(_, limit)| limit.is_none());
+    let unlimited: Vec<&str> = unlimited.map(|(name, _)| name).collect();
+    let unlimited = (!unlimited.is_empty()).then(|| format!("{} not limited", unlimited.join(", ")));
+    let disk = format!("{} of data", out::bytes(status.disk_limit));
+    let all: Vec<String> = limited.into_iter().flatten().chain(unlimited).chain([disk, idle]).collect();
+    all.join(", ")
 }
 
 pub fn logs(app: &App, n: usize, follow: bool, global: &Global) -> Done {

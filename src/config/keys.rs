@@ -6,9 +6,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::base::name::clip;
 use crate::http::trust::Network;
-use crate::runner::egress::HostRule;
+use crate::runner::egress::{HostRule, is_never_for_apps};
 
 const NETWORKS: &str = "a list of at most 100 networks or addresses, such as [\"127.0.0.1\", \"10.0.0.0/8\"]";
+const PRIVATE_HOSTS: &str = "a list of at most 100 hosts with a port, such as [\"db.internal:5432\", \"10.0.0.5:6379\"]; \
+                              link-local, metadata and multicast addresses cannot be opened";
 const HOSTS: &str = "a list of at most 100 hosts, such as [\"git.example.com\", \"npm.example.com:8443\"]";
 
 /// One setting: a key of `steady.toml`, and `STEADY_<KEY>` in the environment.
@@ -40,6 +42,8 @@ pub(super) enum Shape {
     Networks,
     /// One path, or a list; in the environment with commas between them.
     Paths,
+    /// The same for apps, each with a port, and none that hands out credentials.
+    PrivateHosts,
     /// A whole number of `unit`s.
     Number {
         unit: &'static str,
@@ -167,6 +171,14 @@ pub const KEYS: &[Key] = &[
          \"host:port\", whatever address they have. Everybody's builds may: name none that trusts this server.",
     ),
     key(
+        "private_hosts",
+        "[]",
+        Shape::PrivateHosts,
+        "Hosts of your own network that apps may ask for in steady.json, each with its port; an owner of the project\n\
+         approves it. A name may have any private address, so name only what your own name server answers for;\n\
+         \"localhost:5432\" is this machine. All other private addresses stay closed.",
+    ),
+    key(
         "sandbox",
         "\"auto\"",
         Shape::OneOf(&["auto", "single-tenant"]),
@@ -286,6 +298,12 @@ impl Key {
                 let all = value.as_array().filter(|all| all.len() <= 100);
                 right(all.is_some_and(|all| all.iter().all(path)), "a path, or a list of at most 100")?;
             }
+            (Shape::PrivateHosts, _) => {
+                let all = value.as_array().filter(|all| all.len() <= 100);
+                let good = |rule: HostRule| rule.port().is_some() && !rule.address().is_some_and(is_never_for_apps);
+                let rule = |host: &Value| host.as_str().is_some_and(|text| HostRule::parse(text).is_ok_and(good));
+                right(all.is_some_and(|all| all.iter().all(rule)), PRIVATE_HOSTS)?;
+            }
             (Shape::Flag, _) => right(value.is_bool(), "true or false")?,
             (Shape::Number { unit, least, most }, _) => {
                 let fits = value.as_integer().is_some_and(|n| (*least..=*most).contains(&n));
@@ -323,7 +341,7 @@ impl Key {
                 "false" | "0" => Value::Boolean(false),
                 _ => return Err("true or false".to_owned()),
             },
-            Shape::Hosts | Shape::Networks | Shape::Paths => {
+            Shape::Hosts | Shape::Networks | Shape::Paths | Shape::PrivateHosts => {
                 let hosts = text.split(',').map(str::trim).filter(|host| !host.is_empty());
                 Value::Array(hosts.map(|host| Value::String(host.to_owned())).collect())
             }

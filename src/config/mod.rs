@@ -56,6 +56,8 @@ pub struct Config {
     pub default_net: String,
     /// What builds may reach beside the package registry.
     pub build_hosts: Vec<HostRule>,
+    /// What apps may ask for of the owner's own network; each has a port.
+    pub private_hosts: Vec<HostRule>,
     /// `auto` or `single-tenant`.
     pub sandbox: String,
     pub freeze_seconds: u64,

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::app::App;
 use super::arrival::Arrival;
 use super::boots::Boot;
+use super::crowd::Crowd;
 use super::egress::{Purpose, Session, Subject, Usage};
 use super::logs::{Logs, Stream};
 use super::process::{Ending, Running, Scratch};
@@ -181,10 +182,13 @@ async fn live(app: &Arc<App>, child: &Child, spec: &LaunchSpec, logs: &Logs) -> 
             .spawn("log-out", pump::run(out, logs.clone(), Stream::Out, spec.version.clone(), redactor.clone())),
         shared.tasks.spawn("log-err", pump::run(err, logs.clone(), Stream::Err, spec.version.clone(), redactor)),
     ];
+    let mut crowd = Crowd::of(child.group(), spec, logs);
     let ended = tokio::select! {
         ending = watch_over(app, child, (spec, logs), &mut process, (clock, boot)) => Ok(ending),
         why = home::until_above(shared, spec) => Err(why),
+        never = crowd.watch() => match never {},
     };
+    crowd.tell();
     let ending = match ended {
         Ok(ending) => ending,
         Err(why) => {

@@ -7,6 +7,7 @@ pub mod bun;
 mod bun_unpack;
 mod child;
 pub mod copy;
+mod crowd;
 mod doors;
 pub mod egress;
 mod gate;
@@ -66,6 +67,8 @@ pub struct Options {
     pub gate_waiters: usize,
     /// How long a child may take to finish after SIGTERM.
     pub drain_timeout: Duration,
+    /// Hosts of the owner's own network that a version may ask for.
+    pub private_hosts: Vec<egress::HostRule>,
     /// Worlds kept ready for the next starts.
     pub spares: usize,
     /// Processes kept ready for the next apps that start from a bundle.

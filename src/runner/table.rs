@@ -44,7 +44,7 @@ impl Table {
         let (base, zygote, weaker) = strongest(&options, &tasks)?;
         let spares = Spares::new(zygote, tasks.clone(), cgroups.clone(), options.spares);
         let pool = Pool::new(spares.clone(), tasks.clone(), base.clone(), options.clone());
-        let egress = Egress::new(tasks.clone());
+        let egress = Egress::new(tasks.clone(), options.private_hosts.clone());
         let data_root = options.scratch.parent().unwrap_or(&options.scratch);
         let can_mount = base.tier == Tier::Full && disk::has_own_mounts();
         let disk = disk::Disk::probe(data_root, &options.scratch, can_mount);

@@ -328,7 +328,7 @@ fn terms(config: &Config) -> Terms {
         ..limits
     };
     let net = if config.default_net == "public" { Reach::Public } else { Reach::None };
-    Terms { net, limits, most }
+    Terms { net, private: config.private_hosts.clone(), limits, most }
 }
 
 /// A limit of requests, where 0 stands for none.
@@ -354,6 +354,7 @@ fn runner_options(config: &Config, dir: &DataDir, bun: PathBuf) -> Result<runner
         gate_waiters: 512,
         tier: None,
         drain_timeout: Duration::from_secs(config.drain_seconds),
+        private_hosts: config.private_hosts.clone(),
         spares: SPARES,
         warm: usize::try_from(config.warm_pool).unwrap_or(usize::MAX),
     })

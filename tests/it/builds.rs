@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Steady, Work};
+use crate::support::{Steady, Work, text};
 
 const HELLO: &str = r#"export default { fetch: () => new Response("hello\n") };"#;
 
@@ -85,7 +85,11 @@ fn only_scripts_that_the_project_trusts_run_and_only_in_the_walls() {
         ("index.ts", index),
     ]);
     work.commit("Packages");
-    let said = work.push_ok();
+    let (pushed, said) = work.push();
+    assert!(!pushed && said.contains("install scripts: loud") && !said.contains("==> install"), "{said}");
+    let approved = steady.cli(&["approve", "dev/trust", "--yes"]);
+    let said = text(&approved.stderr);
+    assert!(approved.status.success(), "{said}");
     assert!(said.contains("refused: evil.example") && said.contains("build_hosts"), "{said}");
     assert!(said.contains("refused: 192.0.2.7:80"), "{said}");
     let seen = steady.get("trust", "/").json();

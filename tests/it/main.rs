@@ -27,6 +27,7 @@ mod fronts;
 mod git;
 mod handover;
 mod idle;
+mod private;
 mod serve;
 mod tls;
 mod upstream;

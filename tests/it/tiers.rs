@@ -88,6 +88,17 @@ fn rootless_apps_have_a_world_of_their_own() {
     }
     assert!(["ESRCH", "EPERM"].contains(&seen["server"].as_str().expect("a word")), "{seen}");
     assert_eq!(seen["uid"], 1000);
+    // Nobody gave this user control groups: no limit is shown that is not enforced.
+    if root() {
+        assert!(banner.contains("memory and process limits are not enforced"), "{banner}");
+        let status: serde_json::Value =
+            serde_json::from_str(&steady.cli_ok(&["status", "dev/look", "--json"])).expect("JSON");
+        for limit in ["memory_limit", "pids_limit", "cpu_percent"] {
+            assert!(status[limit].is_null(), "{limit} in {status}");
+        }
+        let shown = steady.cli_ok(&["status", "dev/look"]);
+        assert!(shown.contains("memory, processes, processor not limited"), "{shown}");
+    }
     assert!(!std::path::Path::new("/tmp/steady-was-here").exists());
 }
 

@@ -92,7 +92,7 @@ async fn the_network() {
 
     // With everything public allowed, what is not public stays out of reach.
     let mut public = program(&world, "public", include_str!("public.ts"), &host.facts);
-    public.net = Net { tcp: Reach::Public, udp: Vec::new() };
+    public.net = Net { tcp: Reach::Public, ..Net::default() };
     world.runner.register(public.clone());
     battery.ask(&world, &public, "/").await;
     battery.check("nothing of what is public came to the host", host.visitors(), 0);
@@ -100,8 +100,11 @@ async fn the_network() {
     let port = host.facts["port"].as_u64().expect("a port");
     let mut named = program(&world, "named", include_str!("named.ts"), &host.facts);
     let rules = [format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("{}:{port}", address())];
-    named.net =
-        Net { tcp: Reach::Hosts(rules.iter().map(|text| rule(text)).collect()), udp: vec![rule("127.0.0.1:9")] };
+    named.net = Net {
+        tcp: Reach::Hosts(rules.iter().map(|text| rule(text)).collect()),
+        udp: vec![rule("127.0.0.1:9")],
+        ..Net::default()
+    };
     world.runner.register(named.clone());
     battery.ask(&world, &named, "/").await;
     battery.check("nothing of what a manifest names came to the host", host.visitors(), 0);

@@ -82,6 +82,7 @@ async fn memory_and_processes_are_bounded() {
     assert!(status != 200 || body.ends_with("EAGAIN"), "{body}");
     let count = marked(&world.options.instance).len();
     assert!(count <= 40, "{count} processes");
+    world.logged(&app, "its limit is `processes` 40 of steady.json").await;
     world.runner.pause(&app.key).await;
     eventually("its processes are gone", || marked(&world.options.instance).is_empty()).await;
     world.down().await;

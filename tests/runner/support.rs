@@ -43,6 +43,7 @@ impl World {
             gate_timeout: patient(30),
             gate_waiters: 100,
             drain_timeout: Duration::from_secs(2),
+            private_hosts: Vec::new(),
             spares: 1,
             warm: 0,
             tier: None,

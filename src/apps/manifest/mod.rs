@@ -36,9 +36,9 @@ const KEYS: [&str; 13] = [
     "limits",
 ];
 const WAKE: [&str; 1] = ["bots"];
-const PERMISSIONS: [&str; 2] = ["net", "udp"];
+const PERMISSIONS: [&str; 3] = ["net", "udp", "private"];
 const NET: &str = "\"none\", \"public\", or a list of hosts such as [\"api.example.com\", \"*.example.com:8443\", \"203.0.113.7:5432\"]";
-const PUBLIC: &str = "a public host: private, loopback and link-local addresses are never reached";
+const PUBLIC: &str = "a public host; hosts that the server's owner opens to apps (private_hosts) stand in \"private\"";
 const UDP: &str = "a list of hosts with a port, such as [\"ntp.example.com:123\"]";
 
 /// What may happen to the app before it is put to sleep.
@@ -122,9 +122,10 @@ impl Manifest {
             return Err(time.because(time.value(), why, "left out, or background"));
         }
         if let Some(permissions) = permissions {
-            let [net, udp] = source.keys(permissions.object("an object")?, "permissions", PERMISSIONS)?;
+            let [net, udp, private] = source.keys(permissions.object("an object")?, "permissions", PERMISSIONS)?;
             manifest.ask.net = net.as_ref().map(reach).transpose()?;
             manifest.ask.udp = udp.as_ref().map_or(Ok(Vec::new()), udp_hosts)?;
+            manifest.ask.private = private.as_ref().map_or(Ok(Vec::new()), |given| private_hosts(given, terms))?;
         }
         if let Some(limits) = limits {
             let given = source.keys(limits.object("an object")?, "limits", LIMITS.map(super::limit::Limit::name))?;
@@ -175,12 +176,12 @@ fn reach(given: &Given<'_, '_>) -> Result<Reach> {
         Some("public") => Ok(Reach::Public),
         Some(_) => Err(given.refuse(NET)),
         // An empty list says what "none" says.
-        None => hosts(given, NET).map(|rules| if rules.is_empty() { Reach::None } else { Reach::Hosts(rules) }),
+        None => hosts(given, NET, public).map(|rules| if rules.is_empty() { Reach::None } else { Reach::Hosts(rules) }),
     }
 }
 
 fn udp_hosts(given: &Given<'_, '_>) -> Result<Vec<HostRule>> {
-    let rules = hosts(given, UDP)?;
+    let rules = hosts(given, UDP, public)?;
     let elements = given.value().as_array().into_iter().flat_map(|list| &list.elements);
     match rules.iter().zip(elements).find(|(rule, _)| rule.port().is_none()) {
         Some((rule, value)) => Err(given.because(value, &format!("`{rule}` names no port"), UDP)),
@@ -188,15 +189,32 @@ fn udp_hosts(given: &Given<'_, '_>) -> Result<Vec<HostRule>> {
     }
 }
 
-/// What no approval would help. Addresses for documentation stay, as examples are written with them.
-fn never(rule: &HostRule) -> Option<&'static str> {
-    if rule.has_name("localhost") {
-        return Some("loopback");
-    }
-    rule.address().and_then(barred).filter(|what| *what != "for documentation")
+/// Hosts of the server's owner's network: no yes of a project's owner helps where the server's did not say it.
+fn private_hosts(given: &Given<'_, '_>, terms: &Terms) -> Result<Vec<HostRule>> {
+    let must = match terms.private.as_slice() {
+        [] => "left out: the owner of this server opens no host of its network to apps (private_hosts)".to_owned(),
+        all => {
+            let all: Vec<String> = all.iter().map(|rule| format!("\"{rule}\"")).collect();
+            format!("a list of hosts that the owner of this server opens to apps (private_hosts): {}", all.join(", "))
+        }
+    };
+    hosts(given, &must, |rule| (!terms.offers(rule)).then(|| (format!("`{rule}` is not open to apps"), must.clone())))
 }
 
-fn hosts(given: &Given<'_, '_>, must: &str) -> Result<Vec<HostRule>> {
+/// What no approval would help, and what would be right. Addresses for documentation stay, as examples are written
+/// with them.
+fn public(rule: &HostRule) -> Option<(String, String)> {
+    let barred = rule.address().and_then(barred).filter(|what| *what != "for documentation");
+    let what = if rule.has_name("localhost") { Some("loopback") } else { barred };
+    what.map(|what| (format!("`{rule}` is {what}, which no app may reach"), PUBLIC.to_owned()))
+}
+
+/// `wrong`: why a host may not stand here, and what would be right.
+fn hosts(
+    given: &Given<'_, '_>,
+    must: &str,
+    wrong: impl Fn(&HostRule) -> Option<(String, String)>,
+) -> Result<Vec<HostRule>> {
     let list = given.value().as_array().ok_or_else(|| given.refuse(must))?;
     if list.elements.len() > MAX_HOSTS {
         let why = format!("it has {} hosts", list.elements.len());
@@ -208,8 +226,8 @@ fn hosts(given: &Given<'_, '_>, must: &str) -> Result<Vec<HostRule>> {
             _ => return Err(given.refuse_at(value, must)),
         };
         let rule = HostRule::parse(text).map_err(|why| given.because(value, &why, must))?;
-        match never(&rule) {
-            Some(what) => Err(given.because(value, &format!("`{rule}` is {what}, which no app may reach"), PUBLIC)),
+        match wrong(&rule) {
+            Some((why, right)) => Err(given.because(value, &why, &right)),
             None => Ok(rule),
         }
     };

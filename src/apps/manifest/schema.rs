@@ -31,6 +31,10 @@ pub fn schema(terms: &Terms, id: &str) -> Value {
     let hosts = |pattern: &str| json!({ "type": "array", "maxItems": MAX_HOSTS, "items": { "type": "string", "pattern": pattern } });
     let mut udp = hosts(HOST_AND_PORT);
     udp["description"] = json!("Hosts it may send UDP to, each with a port. Names are resolved without this.");
+    // Which hosts these are on this server is for those who have an account.
+    let mut private = hosts(HOST_AND_PORT);
+    private["description"] =
+        json!("Hosts of the server's own network, each with a port, that its owner opens to apps.");
     let mut schema = object(
         "What a Steady project declares of itself. Every key is optional.",
         json!({
@@ -82,6 +86,7 @@ pub fn schema(terms: &Terms, id: &str) -> Value {
                     "oneOf": [{ "enum": ["none", "public"] }, hosts(HOST)],
                 },
                 "udp": udp,
+                "private": private,
             })),
             "limits": object("Bounds of the app. Less than the server's own is always fine.", Value::Object(limits)),
         }),

@@ -6,7 +6,7 @@ use crate::runner::Limits;
 fn terms() -> Terms {
     let mut most = Limits::default();
     Limit::MemoryMb.set(&mut most, 2048);
-    Terms { net: Reach::None, limits: Limits::default(), most }
+    Terms { net: Reach::None, private: vec![], limits: Limits::default(), most }
 }
 
 fn parse(text: &str) -> Result<Manifest> {

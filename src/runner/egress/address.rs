@@ -56,6 +56,23 @@ pub fn barred(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// Where cloud machines find their credentials on networks that are otherwise private.
+const METADATA: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254))];
+
+/// Whether it is of a private network and not public: what an owner may open to apps under a host's name.
+pub fn is_private(address: IpAddr) -> bool {
+    matches!(barred(address), Some("private" | "carrier-grade NAT")) && !METADATA.contains(&address)
+}
+
+/// Whether it hands out credentials of the machine, or is no single host: nothing an owner may open to apps.
+pub fn is_never_for_apps(address: IpAddr) -> bool {
+    match barred(address) {
+        None | Some("loopback" | "for documentation") => false,
+        Some(_) => !is_private(address),
+    }
+}
+
 fn in_v4(address: Ipv4Addr, first: [u8; 4], bits: u32) -> bool {
     (address.to_bits() ^ u32::from_be_bytes(first)) >> (32 - bits) == 0
 }

@@ -54,6 +54,8 @@ pub struct Egress {
     guard: Guard,
     buffers: Arc<Buffers>,
     pub(super) places: Arc<Semaphore>,
+    /// Hosts of the owner's network that apps may ask for.
+    pub(super) offered: Vec<HostRule>,
 }
 
 /// The outbound connections of one app. Dropping it ends them all.
@@ -63,15 +65,16 @@ pub struct Session {
 }
 
 impl Egress {
-    pub fn new(tasks: Tasks) -> Self {
-        Self::with(tasks, Arc::new(System::default()), public())
+    /// `offered`: hosts of the owner's network that apps may ask for; what is said of refusals names them.
+    pub fn new(tasks: Tasks, offered: Vec<HostRule>) -> Self {
+        Self { offered, ..Self::with(tasks, Arc::new(System::default()), public()) }
     }
 
     pub(super) fn with(tasks: Tasks, resolver: Arc<dyn Resolver>, guard: Guard) -> Self {
         let (_, files) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
         let most = usize::try_from(files / 8).unwrap_or(CONNECTIONS).clamp(64, CONNECTIONS);
         let places = Arc::new(Semaphore::new(most));
-        Self { tasks, resolver, guard, buffers: Arc::default(), places }
+        Self { tasks, resolver, guard, buffers: Arc::default(), places, offered: Vec::new() }
     }
 
     /// Answers all that an app tries until the session is dropped: also while the server drains, so that
@@ -81,7 +84,12 @@ impl Egress {
         let (udp, tcp) = sockets(doors.dns_udp, doors.dns_tcp).internal("while opening an app's DNS sockets")?;
         let stop = CancellationToken::new();
         let site = Arc::new(Site {
-            policy: Policy { net: subject.net, trusted: subject.trusted, purpose: subject.purpose },
+            policy: Policy {
+                net: subject.net,
+                trusted: subject.trusted,
+                offered: self.offered.clone(),
+                purpose: subject.purpose,
+            },
             most: subject.limits.connections,
             bounds: Bounds { idle: IDLE, budget: subject.budget },
             fakes: Mutex::new(Fakes::new(doors.ranges)),

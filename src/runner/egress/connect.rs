@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use hickory_proto::rr::{RData, RecordType};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::address::barred;
+use super::address::{barred, is_private};
 use super::doors::Later;
+use super::nameserver;
 use super::own::Own;
-use super::policy::{Grant, Host};
+use super::policy::{Grant, Host, Where};
 use super::rate::Rate;
 use crate::base::Clock;
 
@@ -35,7 +37,12 @@ const OF_ALL: usize = 256;
 pub trait Resolver: Send + Sync + 'static {
     /// `place` is given back when the look-up has ended, which may be long after anybody waits for it.
     fn look_up(&self, name: Arc<str>, place: OwnedSemaphorePermit) -> Later<'static, io::Result<Vec<IpAddr>>>;
+    /// Its records of another type; `None`: there is no such name.
+    fn records(&self, name: Arc<str>, kind: RecordType) -> Later<'static, io::Result<Option<Vec<RData>>>>;
 }
+
+/// What a guard says of an address of this machine.
+const OWN: &str = "the server's own";
 
 /// Says why an address may not be reached, if so.
 pub type Guard = Arc<dyn Fn(IpAddr) -> Option<&'static str> + Send + Sync>;
@@ -43,7 +50,11 @@ pub type Guard = Arc<dyn Fn(IpAddr) -> Option<&'static str> + Send + Sync>;
 /// Public addresses that are not the server's own.
 pub fn public() -> Guard {
     let own = Own::default();
-    Arc::new(move |address| barred(address).or_else(|| own.has(address).then_some("the server's own")))
+    Arc::new(move |address| match barred(address) {
+        // The server's own may be of a private network.
+        Some(what) if !is_private(address) => Some(what),
+        what => own.has(address).then_some(OWN).or(what),
+    })
 }
 
 /// The system's resolver, with a bound on how many of its threads wait.
@@ -68,6 +79,13 @@ impl Resolver for System {
                 (&*name, 0).to_socket_addrs().map(|all| all.map(|one| one.ip()).collect())
             };
             tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+        })
+    }
+
+    fn records(&self, name: Arc<str>, kind: RecordType) -> Later<'static, io::Result<Option<Vec<RData>>>> {
+        Box::pin(async move {
+            let servers = tokio::task::spawn_blocking(nameserver::configured).await.map_err(io::Error::other)?;
+            nameserver::ask(&servers, &name, kind).await
         })
     }
 }
@@ -118,7 +136,12 @@ impl Dialer {
         let all = all.into_iter().map(|address| address.to_canonical());
         let mut why = None;
         let may = |address: &IpAddr| {
-            let barred = if to.anywhere { None } else { (self.guard)(*address) };
+            let barred = match to.at {
+                Where::Anywhere => None,
+                // The owner's name for a host of the private network: not for this machine, not for any other kind.
+                Where::Private => (self.guard)(*address).filter(|what| !is_private(*address) || *what == OWN),
+                Where::Public => (self.guard)(*address),
+            };
             why = why.or(barred.map(|what| (*address, what)));
             barred.is_none()
         };
@@ -128,6 +151,16 @@ impl Dialer {
             (true, Some((address, what))) => Err(Failure::Barred(address, what)),
             (true, None) => Err(Failure::LookUp(io::Error::other("it has no address"))),
         }
+    }
+
+    /// The records of a name that are not addresses; never kept. `None`: there is no such name.
+    pub async fn records(&self, name: &str, kind: RecordType) -> io::Result<Option<Vec<RData>>> {
+        let work = async {
+            let _place = self.places.acquire().await.map_err(io::Error::other)?;
+            self.rate.turn().await;
+            self.resolver.records(name.into(), kind).await
+        };
+        tokio::time::timeout(LOOKUP, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     async fn look_up(&self, name: &Arc<str>) -> io::Result<Vec<IpAddr>> {
@@ -201,22 +234,69 @@ mod tests {
             let answer = answer[turn.min(2)].iter().map(|ip| IpAddr::from(*ip)).collect();
             Box::pin(async move { Ok(answer) })
         }
+        fn records(&self, _: Arc<str>, _: RecordType) -> Later<'static, io::Result<Option<Vec<RData>>>> {
+            Box::pin(async { Ok(None) })
+        }
     }
 
-    fn to(name: &str, anywhere: bool) -> Grant {
-        Grant { host: Host::Name(name.into()), port: 443, anywhere }
+    fn to(name: &str, at: Where) -> Grant {
+        Grant { host: Host::Name(name.into()), port: 443, at }
     }
 
     #[tokio::test]
     async fn what_may_not_be_reached_is_dropped_after_the_look_up() {
         let dialer = Dialer::new(Arc::new(Flips(AtomicUsize::new(0))), public());
-        let good = dialer.addresses(&to("a.b", false)).await.expect("one is public");
+        let good = dialer.addresses(&to("a.b", Where::Public)).await.expect("one is public");
         assert_eq!(good, ["8.8.8.8:443".parse().expect("an address")]);
-        assert!(matches!(dialer.addresses(&to("c.d", false)).await, Err(Failure::Barred(_, "private"))));
-        assert!(matches!(dialer.addresses(&to("e.f", false)).await, Err(Failure::LookUp(_))));
+        assert!(matches!(dialer.addresses(&to("c.d", Where::Public)).await, Err(Failure::Barred(_, "private"))));
+        assert!(matches!(dialer.addresses(&to("e.f", Where::Public)).await, Err(Failure::LookUp(_))));
         // Kept: the resolver is not asked again, and the check is made again.
-        assert!(dialer.addresses(&to("c.d", true)).await.is_ok());
-        assert!(matches!(dialer.addresses(&to("c.d", false)).await, Err(Failure::Barred(_, "private"))));
+        assert!(dialer.addresses(&to("c.d", Where::Anywhere)).await.is_ok());
+        assert!(matches!(dialer.addresses(&to("c.d", Where::Public)).await, Err(Failure::Barred(_, "private"))));
+    }
+
+    /// A name that the owner trusts to be private leads there, and nowhere else that is not public.
+    #[tokio::test]
+    async fn a_private_host_is_on_a_private_network() {
+        struct Is(IpAddr);
+        impl Resolver for Is {
+            fn look_up(&self, _: Arc<str>, _: OwnedSemaphorePermit) -> Later<'static, io::Result<Vec<IpAddr>>> {
+                let ip = self.0;
+                Box::pin(async move { Ok(vec![ip]) })
+            }
+            fn records(&self, _: Arc<str>, _: RecordType) -> Later<'static, io::Result<Option<Vec<RData>>>> {
+                Box::pin(async { Ok(None) })
+            }
+        }
+        let guard: Guard = Arc::new(|ip| (ip == IpAddr::from([10, 9, 9, 9])).then_some(OWN).or_else(|| barred(ip)));
+        for (text, reached) in [
+            ("10.0.0.5", true),
+            ("172.16.0.1", true),
+            ("192.168.1.1", true),
+            ("100.64.0.1", true),
+            ("fd00::5", true),
+            ("8.8.8.8", true),
+            ("10.9.9.9", false),
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("::ffff:127.0.0.1", false),
+            ("0.0.0.0", false),
+            ("169.254.169.254", false),
+            ("168.63.129.16", false),
+            ("fd00:ec2::254", false),
+            ("100.100.100.200", false),
+            ("fe80::1", false),
+            ("64:ff9b::a00:5", false),
+            ("224.0.0.1", false),
+            ("255.255.255.255", false),
+            ("198.18.0.1", false),
+        ] {
+            let ip: IpAddr = text.parse().expect(text);
+            let dialer = Dialer::new(Arc::new(Is(ip)), Arc::clone(&guard));
+            let found = dialer.addresses(&to("db.internal", Where::Private)).await;
+            assert_eq!(found.is_ok(), reached, "{text}: {found:?}");
+            assert!(dialer.addresses(&to("db.internal", Where::Anywhere)).await.is_ok());
+        }
     }
 
     /// Its name servers never answer: the thread that asks them is busy for longer than anybody waits.
@@ -228,6 +308,9 @@ mod tests {
             self.0.lock().expect("places").push(place);
             Box::pin(std::future::pending())
         }
+        fn records(&self, _: Arc<str>, _: RecordType) -> Later<'static, io::Result<Option<Vec<RData>>>> {
+            Box::pin(std::future::pending())
+        }
     }
 
     #[tokio::test]
@@ -236,7 +319,7 @@ mod tests {
         let dialer = Dialer::new(Arc::clone(&resolver) as Arc<dyn Resolver>, public());
         for n in 0..2 * OF_ONE {
             // Begun, and given up.
-            assert!(dialer.addresses(&to(&format!("n{n}.b"), false)).now_or_never().is_none());
+            assert!(dialer.addresses(&to(&format!("n{n}.b"), Where::Public)).now_or_never().is_none());
         }
         assert_eq!(resolver.0.lock().expect("places").len(), OF_ONE);
     }

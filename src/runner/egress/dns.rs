@@ -1,7 +1,8 @@
 //! DNS messages of an app: hostile bytes in, a short answer out. Pure.
 //!
-//! A and AAAA of allowed names have an answer. Every other type of an allowed name exists and is empty:
-//! nothing is ever asked of a real name server from here, so nothing can be told to one.
+//! A and AAAA of allowed names have an answer that means nothing outside. SRV, TXT and MX are asked of the server's own
+//! name servers ([`super::records`]), whose answers hold names and texts and never an address. Every other type of an
+//! allowed name exists and is empty: nothing is asked of anybody, so nothing can be told.
 use hickory_proto::op::{Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
@@ -12,21 +13,25 @@ use super::rule::normal;
 
 /// Bytes of a query; a name has 255 and the rest is extensions, which are not read.
 pub const MAX_QUERY: usize = 4096;
+/// Bytes of a reply in one packet, as every client takes it; a longer one is asked for again over TCP.
+pub const MAX_PACKET: usize = 512;
 /// Seconds. Short, so that a name that was forgotten is asked for again.
 const TTL: u32 = 30;
 
 /// What a name is to the app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     Fake(Fake),
     /// The app's own loopback.
     Loopback,
+    /// What was asked for, of the one type.
+    Records(Vec<RData>),
     /// It is allowed, and there is nothing to say of it.
     Empty,
-    /// Nothing of it is allowed.
+    /// Nothing of it is allowed, or there is no such name.
     Refused,
-    /// No address is free for it now.
-    Full,
+    /// No address is free for it now, or nobody could be asked.
+    Failed,
 }
 
 /// One question: what to look for, and what is needed to answer.
@@ -58,7 +63,7 @@ pub fn read(packet: &[u8]) -> Read {
     if header.message_type != MessageType::Query {
         return Read::Noise;
     }
-    let reply = |code| write(&header.metadata, None, code, None).map_or(Read::Noise, Read::Reply);
+    let reply = |code| write(&header.metadata, None, code, Vec::new()).map_or(Read::Noise, Read::Reply);
     if header.op_code != OpCode::Query {
         return reply(ResponseCode::NotImp);
     }
@@ -87,33 +92,48 @@ impl Question {
         self.query.query_type == RecordType::A
     }
 
-    /// The reply; a few hundred bytes at most. `None` if it cannot be written.
+    /// The type it asks for, when it is one that is asked of name servers outside.
+    pub fn is_for_records(&self) -> Option<RecordType> {
+        let kind = self.query.query_type;
+        matches!(kind, RecordType::SRV | RecordType::TXT | RecordType::MX).then_some(kind)
+    }
+
+    /// The reply; a few hundred bytes at most, unless records were found. `None` if it cannot be written.
     pub fn answer(&self, found: Found) -> Option<Vec<u8>> {
         use std::net::{Ipv4Addr, Ipv6Addr};
-        let (code, v4, v6) = match found {
-            Found::Fake(fake) => (ResponseCode::NoError, Some(fake.v4), fake.v6),
-            Found::Loopback => (ResponseCode::NoError, Some(Ipv4Addr::LOCALHOST), Some(Ipv6Addr::LOCALHOST)),
-            Found::Empty => (ResponseCode::NoError, None, None),
-            Found::Refused => (ResponseCode::NXDomain, None, None),
-            Found::Full => (ResponseCode::ServFail, None, None),
+        let both = |v4, v6: Option<Ipv6Addr>| match self.query.query_type {
+            RecordType::A => vec![RData::A(A(v4))],
+            RecordType::AAAA => v6.map(|ip| RData::AAAA(AAAA(ip))).into_iter().collect(),
+            _ => Vec::new(),
         };
-        let data = match self.query.query_type {
-            RecordType::A => v4.map(|ip| RData::A(A(ip))),
-            RecordType::AAAA => v6.map(|ip| RData::AAAA(AAAA(ip))),
-            _ => None,
+        let (code, data) = match found {
+            Found::Fake(fake) => (ResponseCode::NoError, both(fake.v4, fake.v6)),
+            Found::Loopback => (ResponseCode::NoError, both(Ipv4Addr::LOCALHOST, Some(Ipv6Addr::LOCALHOST))),
+            Found::Records(all) => (ResponseCode::NoError, all),
+            Found::Empty => (ResponseCode::NoError, Vec::new()),
+            Found::Refused => (ResponseCode::NXDomain, Vec::new()),
+            Found::Failed => (ResponseCode::ServFail, Vec::new()),
         };
         write(&self.metadata, Some(&self.query), code, data)
     }
+
+    /// What stands in one packet for a reply that is too long for it: to be asked for over TCP.
+    pub fn cut(&self) -> Option<Vec<u8>> {
+        let mut reply = self.answer(Found::Empty)?;
+        // The flag TC.
+        *reply.get_mut(2)? |= 0x02;
+        Some(reply)
+    }
 }
 
-fn write(asked: &Metadata, query: Option<&Query>, code: ResponseCode, data: Option<RData>) -> Option<Vec<u8>> {
+fn write(asked: &Metadata, query: Option<&Query>, code: ResponseCode, data: Vec<RData>) -> Option<Vec<u8>> {
     let mut reply = Message::response(asked.id, asked.op_code);
     reply.metadata = Metadata::response_from_request(asked);
     reply.metadata.recursion_available = true;
     reply.metadata.response_code = code;
     if let Some(query) = query {
         reply.queries.push(query.clone());
-        reply.answers.extend(data.map(|data| Record::from_rdata(query.name.clone(), TTL, data)));
+        reply.answers.extend(data.into_iter().map(|data| Record::from_rdata(query.name.clone(), TTL, data)));
     }
     reply.to_vec().ok()
 }
@@ -153,6 +173,12 @@ mod tests {
             let none = reply(&ask("api.example.com.", kind), FAKE);
             assert_eq!((none.answers.len(), none.metadata.response_code), (0, ResponseCode::NoError));
         }
+        let text = RData::TXT(hickory_proto::rr::rdata::TXT::new(vec!["a=b".to_owned()]));
+        let txt = reply(&ask("api.example.com.", RecordType::TXT), Found::Records(vec![text.clone()]));
+        assert_eq!(txt.answers.iter().map(|record| record.data.clone()).collect::<Vec<_>>(), [text]);
+        let Read::Question(question) = read(&ask("a.b.", RecordType::TXT)) else { panic!("a question") };
+        let cut = Message::from_vec(&question.cut().expect("a reply")).expect("a message");
+        assert!(cut.metadata.truncation && cut.answers.is_empty() && cut.queries.len() == 1);
         let no = reply(&ask("x.y.", RecordType::A), Found::Refused);
         assert_eq!(no.metadata.response_code, ResponseCode::NXDomain);
         let loopback = reply(&ask("localhost.", RecordType::AAAA), Found::Loopback);
@@ -211,7 +237,7 @@ mod tests {
             Read::Noise => None,
         };
         if let Some(bytes) = bytes {
-            assert!(bytes.len() <= 512, "{} bytes", bytes.len());
+            assert!(bytes.len() <= MAX_PACKET, "{} bytes", bytes.len());
             assert_eq!(bytes[..2], packet[..2]);
             assert_eq!(bytes[2] & 0x80, 0x80, "a response");
         }

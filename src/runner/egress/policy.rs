@@ -22,7 +22,20 @@ pub struct Policy {
     pub net: Net,
     /// The owner's own hosts, which may have any address.
     pub trusted: Vec<HostRule>,
+    /// Hosts of the owner's network that apps may ask for. It opens nothing: it is for saying what would help.
+    pub offered: Vec<HostRule>,
     pub purpose: Purpose,
+}
+
+/// Which addresses a host may turn out to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// Public ones that are not the server's own.
+    Public,
+    /// Those of private networks too: the owner named this host for apps.
+    Private,
+    /// All: the owner named this very address, or trusts the host like the server itself.
+    Anywhere,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,22 +58,24 @@ pub enum Host {
 pub struct Grant {
     pub host: Host,
     pub port: u16,
-    /// Private addresses and the server's own too: the owner named this host.
-    pub anywhere: bool,
+    pub at: Where,
 }
 
 impl Policy {
     /// Errors: why not, and the line of steady.json that would allow it, as sentences.
     pub fn decide(&self, host: &Host, port: u16, transport: Transport) -> Result<Grant, String> {
-        let grant = |host: &Host, anywhere| Ok(Grant { host: host.clone(), port, anywhere });
+        let grant = |host: &Host, at| Ok(Grant { host: host.clone(), port, at });
         if transport == Transport::Tcp {
             if allows(&self.trusted, host, port) {
-                return grant(host, true);
+                return grant(host, Where::Anywhere);
             }
             // What the server calls localhost has the address of the app's own loopback.
             let localhost = Host::Name("localhost".into());
-            if is_loopback(host) && allows(&self.trusted, &localhost, port) {
-                return grant(&localhost, true);
+            if is_loopback(host) && [&self.trusted, &self.net.private].iter().any(|r| allows(r, &localhost, port)) {
+                return grant(&localhost, Where::Anywhere);
+            }
+            if allows(&self.net.private, host, port) {
+                return grant(host, if matches!(host, Host::Name(_)) { Where::Private } else { Where::Anywhere });
             }
         }
         let allowed = match (transport, &self.net.tcp) {
@@ -73,11 +88,11 @@ impl Policy {
             return Err(self.advice(host, Some(port), transport));
         }
         if let Host::Address(address) = host
-            && let Some(what) = super::address::barred(*address)
+            && super::address::barred(*address).is_some()
         {
-            return Err(never(*address, what));
+            return Err(self.advice(host, Some(port), transport));
         }
-        grant(host, false)
+        grant(host, Where::Public)
     }
 
     /// Whether a name may be looked up: something of it is allowed. Errors: as [`Self::decide`].
@@ -87,7 +102,7 @@ impl Policy {
             Reach::Hosts(rules) => rules.as_slice(),
             Reach::None => &[],
         };
-        let mut all = listed.iter().chain(&self.trusted).chain(&self.net.udp);
+        let mut all = listed.iter().chain(&self.trusted).chain(&self.net.udp).chain(&self.net.private);
         if all.any(|rule| rule.has_name(name)) {
             return Ok(());
         }
@@ -107,6 +122,22 @@ impl Policy {
         named.filter(|to| super::address::barred(to.ip()).is_none()).collect()
     }
 
+    /// Why a host whose addresses are not public is not reached, as a sentence.
+    pub fn not_public(&self, host: &Host, port: u16, transport: Transport, what: &str) -> String {
+        let offered = self.offered(host, Some(port)).is_some() && transport == Transport::Tcp;
+        let allow = offered.then(|| format!(" {}", self.advice(host, Some(port), transport)));
+        format!("Its address is {what}: {NOT_PUBLIC}{}", allow.unwrap_or_default())
+    }
+
+    /// The host of the owner's network that this is, whatever is asked for.
+    fn offered(&self, host: &Host, port: Option<u16>) -> Option<&HostRule> {
+        self.offered.iter().find(|rule| match (host, port) {
+            (Host::Name(name), None) => rule.has_name(name),
+            (Host::Address(_), None) => false,
+            (host, Some(port)) => allows(std::slice::from_ref(rule), host, port),
+        })
+    }
+
     fn advice(&self, host: &Host, port: Option<u16>, transport: Transport) -> String {
         if self.purpose == Purpose::Job {
             let hosts: Vec<_> = self.trusted.iter().map(ToString::to_string).collect();
@@ -119,17 +150,21 @@ impl Policy {
                 )
             };
         }
+        let offered = self.offered(host, port).filter(|_| transport == Transport::Tcp);
         if let Host::Address(address) = host
             && let Some(what) = super::address::barred(*address)
+            && offered.is_none()
         {
             return never(*address, what);
         }
+        let port = port.or_else(|| offered.and_then(HostRule::port));
         let (key, rules) = match (transport, &self.net.tcp) {
+            _ if offered.is_some() => ("private", self.net.private.as_slice()),
             (Transport::Udp, _) => ("udp", self.net.udp.as_slice()),
             (Transport::Tcp, Reach::Hosts(rules)) => ("net", rules.as_slice()),
             (Transport::Tcp, _) => ("net", &[] as &[HostRule]),
         };
-        let usual = transport == Transport::Tcp && port.is_none_or(|p| super::rule::USUAL_PORTS.contains(&p));
+        let usual = key == "net" && port.is_none_or(|p| super::rule::USUAL_PORTS.contains(&p));
         let new = match (host, port) {
             (host, Some(port)) if !usual => shown(host, port),
             (Host::Name(name), _) => name.to_string(),
@@ -147,8 +182,12 @@ impl Policy {
 
 /// The sentence about an address that no manifest can allow.
 pub fn never(address: IpAddr, what: &str) -> String {
-    format!("{address} is {what}: apps reach public addresses only, whatever steady.json says.")
+    format!("{address} is {what}: {}", NOT_PUBLIC)
 }
+
+/// The end of a sentence about what is not public.
+pub const NOT_PUBLIC: &str =
+    "apps reach public addresses only, and hosts that the server's owner names (private_hosts), each with its port.";
 
 /// `api.example.com:443`, `[2001:db8::1]:443`
 pub fn shown(host: &Host, port: u16) -> String {
@@ -188,11 +227,16 @@ mod tests {
     }
 
     fn hosts(list: &[&str]) -> Policy {
-        Policy { net: Net { tcp: Reach::Hosts(rules(list)), udp: vec![] }, trusted: vec![], purpose: Purpose::App }
+        Policy {
+            net: Net { tcp: Reach::Hosts(rules(list)), ..Net::default() },
+            trusted: vec![],
+            offered: vec![],
+            purpose: Purpose::App,
+        }
     }
 
     fn public() -> Policy {
-        Policy { net: Net { tcp: Reach::Public, udp: vec![] }, ..hosts(&[]) }
+        Policy { net: Net { tcp: Reach::Public, ..Net::default() }, ..hosts(&[]) }
     }
 
     fn name(text: &str) -> Host {
@@ -222,8 +266,8 @@ mod tests {
                 line.split('[').nth(1).map_or("", |_| &line[line.find('[').unwrap()..line.rfind(']').unwrap() + 1]);
             let list: Vec<HostRule> = serde_json::from_str(list).expect("a list of rules");
             let net = match transport {
-                Tcp => Net { tcp: Reach::Hosts(list), udp: vec![] },
-                Udp => Net { tcp: Reach::None, udp: list },
+                Tcp => Net { tcp: Reach::Hosts(list), ..Net::default() },
+                Udp => Net { udp: list, ..Net::default() },
             };
             assert!(Policy { net, ..none.clone() }.decide(&host, port, transport).is_ok(), "{why}");
         }
@@ -250,10 +294,10 @@ mod tests {
     #[test]
     fn what_the_owner_trusts_may_be_anywhere() {
         let trusted = rules(&["registry.example", "localhost:4873", "10.0.0.9:8080"]);
-        let job = Policy { net: Net::default(), trusted, purpose: Purpose::Job };
+        let job = Policy { net: Net::default(), trusted, offered: vec![], purpose: Purpose::Job };
         let grant = job.decide(&name("registry.example"), 443, Tcp).expect("allowed");
-        assert!(grant.anywhere);
-        assert!(job.decide(&address("10.0.0.9"), 8080, Tcp).expect("allowed").anywhere);
+        assert_eq!(grant.at, Where::Anywhere);
+        assert_eq!(job.decide(&address("10.0.0.9"), 8080, Tcp).expect("allowed").at, Where::Anywhere);
         let local = job.decide(&address("127.0.0.1"), 4873, Tcp).expect("allowed");
         assert_eq!(local.host, name("localhost"));
         assert!(job.decide(&address("127.0.0.1"), 22, Tcp).is_err());
@@ -265,6 +309,52 @@ mod tests {
         assert!(job.may_resolve("registry.example").is_ok() && job.may_resolve("evil.example").is_err());
         let app = hosts(&["localhost:4873"]);
         assert!(app.decide(&address("127.0.0.1"), 4873, Tcp).is_err(), "only the owner opens loopback");
+    }
+
+    #[test]
+    fn a_private_host_is_offered_by_the_owner_and_asked_for_by_the_app() {
+        let offered = rules(&["db.internal:5432", "10.0.0.5:6379", "localhost:3306", "*.lan.example:443"]);
+        for net in [Net::default(), public().net] {
+            let asks_nothing = Policy { net, offered: offered.clone(), ..hosts(&[]) };
+            for (host, port, line) in [
+                (address("10.0.0.5"), 6379, r#"{ "private": ["10.0.0.5:6379"] }"#),
+                (address("10.0.0.5"), 6380, "10.0.0.5 is private: apps reach public addresses only, and hosts"),
+                (address("10.0.0.6"), 6379, "10.0.0.6 is private: apps reach public addresses only, and hosts"),
+            ] {
+                let why = asks_nothing.decide(&host, port, Tcp).expect_err("refused");
+                assert!(why.contains(line), "{why}");
+            }
+            let why = asks_nothing.not_public(&name("db.internal"), 5432, Tcp, "private");
+            assert!(why.ends_with(r#""permissions": { "private": ["db.internal:5432"] }"#), "{why}");
+            let why = asks_nothing.not_public(&name("other.internal"), 5432, Tcp, "private");
+            assert!(why.ends_with("each with its port."), "{why}");
+        }
+        let none = Policy { offered: offered.clone(), ..hosts(&[]) };
+        let why = none.may_resolve("db.internal").expect_err("refused");
+        assert_eq!(why, r#"To allow it, in steady.json: "permissions": { "private": ["db.internal:5432"] }"#);
+        let why = none.decide(&name("a.lan.example"), 443, Tcp).expect_err("refused");
+        assert!(why.ends_with(r#"{ "private": ["a.lan.example:443"] }"#), "{why}");
+
+        let net = Net { private: rules(&["db.internal:5432", "10.0.0.5:6379", "localhost:3306"]), ..Net::default() };
+        let asks = Policy { net, offered, ..hosts(&[]) };
+        assert_eq!(asks.decide(&name("db.internal"), 5432, Tcp).expect("allowed").at, Where::Private);
+        assert_eq!(asks.decide(&address("10.0.0.5"), 6379, Tcp).expect("allowed").at, Where::Anywhere);
+        let local = asks.decide(&address("127.0.0.1"), 3306, Tcp).expect("allowed");
+        assert_eq!((local.host, local.at), (name("localhost"), Where::Anywhere));
+        assert!(asks.may_resolve("db.internal").is_ok());
+        for (host, port, by) in [
+            (name("db.internal"), 5433, Tcp),
+            (name("db.internal"), 5432, Udp),
+            (name("a.lan.example"), 443, Tcp),
+            (name("x.db.internal"), 5432, Tcp),
+            (address("10.0.0.6"), 6379, Tcp),
+            (address("10.0.0.5"), 5432, Tcp),
+            (address("10.0.0.5"), 6379, Udp),
+            (address("127.0.0.1"), 22, Tcp),
+            (address("169.254.169.254"), 80, Tcp),
+        ] {
+            asks.decide(&host, port, by).expect_err("refused");
+        }
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub struct Net {
     /// Always with a port.
     #[serde(default)]
     pub udp: Vec<HostRule>,
+    /// Of the server's owner's own network, always with a port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private: Vec<HostRule>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,7 +126,7 @@ impl HostRule {
     }
 
     /// Whether all that `other` allows is allowed here.
-    fn covers(&self, other: &Self) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         let host = match (&self.host, &other.host) {
             (Host::Below(own), Host::Below(theirs)) => own == theirs || theirs.ends_with(&format!(".{own}")),
             (_, Host::Name(name)) => self.has_name(name),
@@ -146,6 +149,7 @@ impl Net {
             }
         }
         more.extend(new_of(&self.udp, &approved.udp).map(|rule| format!("udp: {rule}")));
+        more.extend(new_of(&self.private, &approved.private).map(|rule| format!("private: {rule}")));
         more
     }
 
@@ -257,8 +261,8 @@ mod tests {
 
     #[test]
     fn only_what_is_more_is_a_difference() {
-        let hosts = |list: &[&str]| Net { tcp: Reach::Hosts(list.iter().map(|t| rule(t)).collect()), udp: vec![] };
-        let public = Net { tcp: Reach::Public, udp: vec![] };
+        let hosts = |list: &[&str]| Net { tcp: Reach::Hosts(list.iter().map(|t| rule(t)).collect()), ..Net::default() };
+        let public = Net { tcp: Reach::Public, ..Net::default() };
         assert!(hosts(&["a.example.com:443"]).beyond(&hosts(&["*.example.com"])).is_empty());
         assert_eq!(hosts(&["a.example.com"]).beyond(&hosts(&["a.example.com:443"])), ["net: a.example.com"]);
         assert_eq!(hosts(&["*.example.com"]).beyond(&hosts(&["a.example.com"])), ["net: *.example.com"]);
@@ -267,5 +271,8 @@ mod tests {
         assert!(Net::default().beyond(&Net::default()).is_empty());
         let udp = Net { udp: vec![rule("t.example:123")], ..Net::default() };
         assert_eq!(udp.beyond(&public), ["udp: t.example:123"]);
+        let own = Net { private: vec![rule("10.0.0.5:5432")], ..Net::default() };
+        assert_eq!(own.beyond(&public), ["private: 10.0.0.5:5432"], "public addresses are others");
+        assert!(own.beyond(&own).is_empty());
     }
 }

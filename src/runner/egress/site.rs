@@ -13,6 +13,7 @@ use super::doors::{Attempt, Attempts, Namespace};
 use super::fake::Fakes;
 use super::policy::{self, Grant, Host, Policy, Transport};
 use super::rate::Rate;
+use super::records;
 use super::refusals::Refusals;
 use super::relay::{self, Buffers};
 use super::trap::Traps;
@@ -230,7 +231,7 @@ impl Site {
             match site.dialer.connect(&grant).await {
                 Ok(out) => relay::relay(app, out, &site.buffers, &site.count, &site.bounds).await,
                 Err(failure) => {
-                    site.tell(&what, failure);
+                    site.tell(&grant, Transport::Tcp, failure);
                     relay::reset(app);
                 }
             }
@@ -239,15 +240,15 @@ impl Site {
     }
 
     /// Says in the app's log why an allowed connection is not there.
-    pub fn tell(&self, what: &str, failure: Failure) {
+    pub fn tell(&self, to: &Grant, transport: Transport, failure: Failure) {
+        let what = policy::shown(&to.host, to.port);
         match failure {
             // Not the address itself: it may be one of the owner's network, which is not the app's business.
             Failure::Barred(_, why) => {
-                let why = format!("Its address is {why}: apps reach public addresses only, whatever steady.json says.");
-                self.refusals.refused(what, &why);
+                self.refusals.refused(&what, &self.policy.not_public(&to.host, to.port, transport, why));
             }
-            Failure::LookUp(error) => self.refusals.failed(what, &format!("Looking up its name failed: {error}.")),
-            Failure::Connect(error) => self.refusals.failed(what, &format!("{error}.")),
+            Failure::LookUp(error) => self.refusals.failed(&what, &format!("Looking up its name failed: {error}.")),
+            Failure::Connect(error) => self.refusals.failed(&what, &format!("{error}.")),
         }
     }
 
@@ -257,17 +258,22 @@ impl Site {
         if name == "localhost" || name.ends_with(".localhost") {
             return Found::Loopback;
         }
-        if let Err(why) = self.policy.may_resolve(name) {
+        let kind = question.is_for_records();
+        let host = if kind.is_some() { records::host(name) } else { name };
+        if let Err(why) = self.policy.may_resolve(name).or_else(|_| self.policy.may_resolve(host)) {
             // A program asks for both kinds of address at once; one line is enough.
-            if question.is_for_ipv4() {
-                self.refusals.refused(name, &why);
+            if question.is_for_ipv4() || kind.is_some() {
+                self.refusals.refused(host, &why);
             }
             return Found::Refused;
+        }
+        if let Some(kind) = kind {
+            return records::find(self, name, kind).await;
         }
         if !question.is_for_address() {
             return Found::Empty;
         }
-        let Some(fake) = self.fakes().give(name) else { return Found::Full };
+        let Some(fake) = self.fakes().give(name) else { return Found::Failed };
         for port in self.policy.udp_ports(name) {
             for ip in [Some(IpAddr::V4(fake.v4)), fake.v6.map(IpAddr::V6)].into_iter().flatten() {
                 self.open_port(SocketAddr::new(ip, port)).await;

@@ -1,4 +1,5 @@
 //! The DNS server of one app: its sockets, and how much it may ask.
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 
-use super::dns::{MAX_QUERY, Read, read};
+use super::dns::{Found, MAX_PACKET, MAX_QUERY, Question, Read, read};
 use super::rate::Rate;
 use super::site::Site;
 
@@ -16,17 +17,20 @@ const BURST: u32 = 1000;
 /// TCP connections, and how long each may be silent.
 const CONNECTIONS: usize = 16;
 const SILENCE: Duration = Duration::from_secs(10);
+/// Packets whose answer comes from outside, at a time. The others are answered meanwhile.
+const WAITING: usize = 16;
 
 pub struct Stub {
     site: Arc<Site>,
     rate: Rate,
     places: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 impl Stub {
     pub fn new(site: Arc<Site>) -> Arc<Self> {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        Arc::new(Self { site, rate: Rate::new(PER_SECOND, BURST), places })
+        let (places, waiting) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(WAITING)));
+        Arc::new(Self { site, rate: Rate::new(PER_SECOND, BURST), places, waiting })
     }
 
     async fn reply(&self, packet: &[u8]) -> Option<Vec<u8>> {
@@ -38,13 +42,38 @@ impl Stub {
         }
     }
 
+    /// The same for one packet; `None` also when it is sent later, by a task of its own.
+    async fn reply_in_a_packet(&self, packet: &[u8], socket: &Arc<UdpSocket>, from: SocketAddr) -> Option<Vec<u8>> {
+        self.rate.turn().await;
+        match read(packet) {
+            Read::Question(question) if question.is_for_records().is_some() => {
+                let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
+                    return question.answer(Found::Failed);
+                };
+                let (site, socket) = (Arc::clone(&self.site), Arc::clone(socket));
+                self.site.spawn("egress dns", async move {
+                    if let Some(reply) = in_a_packet(&question, site.find(&question).await) {
+                        // As below.
+                        let _ = socket.send_to(&reply, from).await;
+                    }
+                    drop(place);
+                });
+                None
+            }
+            Read::Question(question) => question.answer(self.site.find(&question).await),
+            Read::Reply(reply) => Some(reply),
+            Read::Noise => None,
+        }
+    }
+
     pub async fn serve_udp(self: Arc<Self>, socket: UdpSocket) {
+        let socket = Arc::new(socket);
         // One more than the longest, to notice what is longer.
         let mut packet = vec![0; MAX_QUERY + 1];
         loop {
             match socket.recv_from(&mut packet).await {
                 Ok((n, from)) => {
-                    if let Some(reply) = self.reply(&packet[..n]).await {
+                    if let Some(reply) = self.reply_in_a_packet(&packet[..n], &socket, from).await {
                         // Somebody who does not read loses the answer, as with any name server.
                         let _ = socket.send_to(&reply, from).await;
                     }
@@ -94,4 +123,8 @@ impl Stub {
             let Ok(Ok(())) = written else { return };
         }
     }
+}
+
+fn in_a_packet(question: &Question, found: Found) -> Option<Vec<u8>> {
+    question.answer(found).filter(|reply| reply.len() <= MAX_PACKET).or_else(|| question.cut())
 }

@@ -79,10 +79,10 @@ impl Site {
                         let Some(open) = open else { continue };
                         let (sender, queue) = mpsc::channel(QUEUE);
                         let flow = Flow { inside: Arc::clone(&inside), from, queue, _open: open };
-                        let (site, grant, what) = (Arc::clone(&self), grant.clone(), what.clone());
+                        let (site, grant) = (Arc::clone(&self), grant.clone());
                         self.spawn("egress udp flow", async move {
                             if let Err(failure) = flow.run(&site, &grant).await {
-                                site.tell(&what, failure);
+                                site.tell(&grant, Transport::Udp, failure);
                             }
                         });
                         sources.entry(from).insert_entry(sender).into_mut()

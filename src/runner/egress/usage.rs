@@ -44,6 +44,12 @@ impl Counters {
         self.open.fetch_sub(1, Relaxed);
     }
 
+    /// Bytes that moved without a connection.
+    pub fn moved(&self, out: usize, back: usize) {
+        self.bytes_out.fetch_add(out as u64, Relaxed);
+        self.bytes_in.fetch_add(back as u64, Relaxed);
+    }
+
     pub fn usage(&self, refused: u64) -> Usage {
         Usage {
             open: self.open.load(Relaxed),

@@ -26,7 +26,8 @@ pub(super) fn enter(root: &Root, owners: Option<Unmapped>) -> Result<Option<Owne
     who(&at.join("run"), root.uid).step("write /run")?;
     let socket = root.socket.then(|| socket_folder(at, root.uid)).transpose().step(&format!("make {RUN}"))?;
     tmpfs("tmp", &tmp_options(root.tmp_bytes)).step("mount /tmp")?;
-    let owners = mapped(root, owners)?;
+    // A parked program's folders come later.
+    let owners = if root.binds.iter().any(|bind| bind.writable) { mapped(root, owners)? } else { None };
     for bind in &root.binds {
         let name = bind.to.display();
         let to = at.join(inside(&bind.to));

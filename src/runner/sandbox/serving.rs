@@ -8,6 +8,11 @@ impl Confinement {
         self.tier.map_or("none", Tier::name)
     }
 
+    /// Whether this feature was looked for and is here.
+    pub fn has(&self, name: &str) -> bool {
+        self.checks.iter().any(|check| check.name == name && check.ok)
+    }
+
     /// Walls and limits that are not here: `landlock: ABI 2. Use a kernel from 6.7 on`.
     pub fn missing(&self) -> Vec<String> {
         self.checks.iter().filter(|check| !check.ok && !check.is_minor()).map(said).collect()
@@ -95,6 +100,7 @@ mod tests {
         let found = with(Some(Tier::Full), vec![check("cgroup pressure", false), check("disk quota", false)]);
         assert_eq!(found.missing(), ["disk quota: disk quota as it is. Mend disk quota."]);
         assert_eq!(found.missing_names(), ["disk quota"]);
+        assert!(!found.has("disk quota") && !found.has("cgroup memory") && with(None, vec![check("a", true)]).has("a"));
         assert_eq!(found.weaker(), ["cgroup pressure: cgroup pressure as it is. Mend cgroup pressure."]);
     }
 

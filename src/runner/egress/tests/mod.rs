@@ -2,6 +2,8 @@
 //! network is this one, or a namespace of its own.
 mod broker;
 mod netns;
+mod private;
+mod records;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -96,7 +98,7 @@ impl Namespace for Jail {
 
 /// Answers by turns; the last one stays.
 #[derive(Default)]
-struct Book(Mutex<HashMap<String, VecDeque<Vec<IpAddr>>>>);
+struct Book(Mutex<HashMap<String, VecDeque<Vec<IpAddr>>>>, Mutex<HashMap<String, Vec<RData>>>);
 
 impl Resolver for Book {
     fn look_up(&self, name: Arc<str>, _: OwnedSemaphorePermit) -> Later<'static, io::Result<Vec<IpAddr>>> {
@@ -104,6 +106,16 @@ impl Resolver for Book {
         let turns = book.get_mut(&*name);
         let answer = turns.and_then(|t| if t.len() > 1 { t.pop_front() } else { t.front().cloned() });
         Box::pin(async move { answer.ok_or_else(|| io::Error::other("no such name")) })
+    }
+
+    fn records(&self, name: Arc<str>, kind: RecordType) -> Later<'static, io::Result<Option<Vec<RData>>>> {
+        let book = self.1.lock().expect("a book");
+        if book.contains_key("SLOW") {
+            return Box::pin(std::future::pending());
+        }
+        let all = book.get(&*name).cloned();
+        let of = move |all: Vec<RData>| all.into_iter().filter(|data| data.record_type() == kind).collect();
+        Box::pin(async move { Ok(all.map(of)) })
     }
 }
 
@@ -127,12 +139,14 @@ struct World {
 struct Setup {
     net: Net,
     trusted: Vec<HostRule>,
+    offered: Vec<HostRule>,
     connections: u64,
     /// Of all apps together.
     places: usize,
     namespace: bool,
     place: Place,
     names: Vec<(&'static str, Vec<Vec<IpAddr>>)>,
+    records: Vec<(&'static str, Vec<RData>)>,
 }
 
 impl Default for Setup {
@@ -140,11 +154,13 @@ impl Default for Setup {
         Self {
             net: Net::default(),
             trusted: vec![],
+            offered: vec![],
             connections: 100,
             places: 1000,
             namespace: true,
             place: Place::default(),
             names: vec![],
+            records: vec![],
         }
     }
 }
@@ -154,7 +170,7 @@ fn rules(list: &[String]) -> Vec<HostRule> {
 }
 
 fn hosts(list: &[String]) -> Net {
-    Net { tcp: Reach::Hosts(rules(list)), udp: vec![] }
+    Net { tcp: Reach::Hosts(rules(list)), ..Net::default() }
 }
 
 fn at(text: &str) -> IpAddr {
@@ -179,10 +195,14 @@ async fn world(setup: Setup) -> World {
     for (name, turns) in setup.names {
         book.0.lock().expect("a book").insert(name.into(), turns.into());
     }
+    for (name, all) in setup.records {
+        book.1.lock().expect("a book").insert(name.into(), all);
+    }
     // With a network of its own the app has the real rules.
     let guard: Guard = if place.0.is_some() { public() } else { Arc::new(pretended) };
     let mut egress = Egress::with(Tasks::new(), Arc::new(book), guard);
     egress.places = Arc::new(Semaphore::new(setup.places));
+    egress.offered = setup.offered;
     let subject = Subject {
         key: AppKey::app(1),
         net: setup.net,
@@ -292,6 +312,11 @@ async fn until(mut done: impl FnMut() -> bool) {
 async fn upstream(ip: &str) -> u16 {
     let listener = listener(SocketAddr::new(at(ip), 0)).and_then(TcpListener::from_std).expect("a listener");
     let port = listener.local_addr().expect("its address").port();
+    serve(listener);
+    port
+}
+
+fn serve(listener: TcpListener) {
     #[allow(clippy::disallowed_methods)]
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -302,7 +327,6 @@ async fn upstream(ip: &str) -> u16 {
             });
         }
     });
-    port
 }
 
 async fn shout(mut stream: TcpStream, word: &str) -> io::Result<String> {

@@ -56,7 +56,8 @@ async fn within() {
     let place = inside();
     names_and_literals(place.clone(), v4, v6).await;
     a_listed_host_only(place.clone(), v4, v6).await;
-    trusted_loopback(place, own).await;
+    trusted_loopback(place.clone(), own).await;
+    private::hosts_of_the_owners_network(place).await;
 }
 
 async fn names_and_literals(place: Place, v4: u16, v6: u16) {
@@ -65,7 +66,7 @@ async fn names_and_literals(place: Place, v4: u16, v6: u16) {
         ("six.example", vec![vec![at("2606:2800:220:1::34")]]),
         ("own.example", vec![vec![at("127.0.0.1"), at("::1")]]),
     ];
-    let net = Net { tcp: Reach::Public, udp: vec![] };
+    let net = Net { tcp: Reach::Public, ..Net::default() };
     let world = world(Setup { net, names, place, ..Setup::default() }).await;
     for (name, port) in [("four.example", v4), ("six.example", v6)] {
         for kind in [RecordType::A, RecordType::AAAA] {

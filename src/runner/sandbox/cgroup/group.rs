@@ -11,8 +11,9 @@ use cgroups_rs::{Cgroup, CgroupPid};
 use rustix::fs::{Mode, OFlags};
 
 use super::disk::Disk;
+use super::met::Counter;
 use super::tree::{Kind, Tree, put};
-use super::{end, limit, oom};
+use super::{end, limit};
 use crate::runner::Limits;
 
 /// Cheap to clone; all clones are the same group.
@@ -144,19 +145,28 @@ impl Group {
 
     /// How many of its processes the kernel killed for want of memory.
     pub fn oom_kills(&self) -> u64 {
-        super::tree::field(&oom::file(self.dir(), self.is_v2()), "oom_kill")
+        Counter::kills(self.dir(), self.is_v2()).read()
     }
 
     /// How often one of its processes could not start another, because there were as many as may be.
     pub fn refused_forks(&self) -> u64 {
+        self.forks().read()
+    }
+
+    /// Returns when more than `before` could not be started; else never. As [`Self::until_oom`].
+    pub async fn until_refused(&self, before: u64) {
+        self.forks().above(before).await;
+    }
+
+    fn forks(&self) -> Counter {
         let dir = self.dirs.iter().find(|(kind, _)| *kind == Kind::Pids).map_or(self.dir(), |(_, dir)| dir);
-        super::tree::field(&dir.join("pids.events"), "max")
+        Counter::refused_forks(dir, self.is_v2())
     }
 
     /// Returns when more than `before` processes were killed for want of memory; else never: to be
     /// dropped when the child has ended otherwise. Must run inside the runtime.
     pub async fn until_oom(&self, before: u64) {
-        oom::until(self.dir(), self.is_v2(), before).await;
+        Counter::kills(self.dir(), self.is_v2()).above(before).await;
     }
 
     /// How much it waits for memory. `None` where the kernel does not count it (v1, or built without).

@@ -7,7 +7,7 @@ mod disk;
 mod end;
 mod group;
 mod limit;
-mod oom;
+mod met;
 mod place;
 mod room;
 mod stall;

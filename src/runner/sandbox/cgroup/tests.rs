@@ -257,14 +257,20 @@ async fn want_of_memory_is_noticed() {
     group.destroy();
 }
 
-#[test]
-fn too_many_processes_are_refused() {
+#[tokio::test]
+async fn too_many_processes_are_refused_and_that_is_noticed() {
     let Some(world) = World::new() else { return };
     let group = world.group(&Limits { pids: 5, ..Limits::default() });
-    let mut child = start(&group, "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1000 & done; sleep 1000");
-    let full = || fs::read_to_string(world.tree().base(Kind::Pids).unwrap().join("one/pids.events")).unwrap();
-    eventually("a refusal", || super::tree::number(&full(), "max") > 0);
-    assert!(procs(&group) <= 5);
+    assert_eq!(group.refused_forks(), 0);
+    let (noticed, mut child) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(60), group.until_refused(0)),
+        // After the other has begun to wait.
+        async { start(&group, "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1000 & done; sleep 1000") }
+    );
+    noticed.expect("a refusal");
+    assert!(group.refused_forks() > 0 && procs(&group) <= 5);
+    let none = tokio::time::timeout(Duration::from_millis(300), group.until_refused(u64::MAX)).await;
+    assert!(none.is_err(), "those that were before do not count");
     group.destroy();
     child.wait().unwrap();
 }
