@@ -186,7 +186,8 @@ pub fn dns(bytes: &[u8]) {
         Read::Reply(bytes) => reply(&bytes),
         Read::Question(question) => {
             let _ = (question.name(), question.is_for_address(), question.is_for_ipv4());
-            for found in [Found::Loopback, Found::Empty, Found::Refused, Found::Full] {
+            question.cut().iter().for_each(|bytes| reply(bytes));
+            for found in [Found::Loopback, Found::Empty, Found::Refused, Found::Failed] {
                 question.answer(found).iter().for_each(|bytes| reply(bytes));
             }
         }
