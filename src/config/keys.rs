@@ -223,8 +223,8 @@ pub const KEYS: &[Key] = &[
         "rate",
         "0",
         number("requests a second", 0, 1_000_000),
-        "Requests that one app takes from one network (an IPv4 address, an IPv6 /64); more are answered 429. 0: no limit.\n\
-         A steady.json may set less by itself, and with an owner's approval up to four times as much.",
+        "Requests that one app takes from one network (an IPv4 address, an IPv6 /64); more are answered 429.\n\
+         A steady.json may set less by itself, and with an owner's approval up to four times as much. 0: no limit.",
     ),
     key("app_rate", "0", number("requests a second", 0, 1_000_000), "The same from everybody together."),
     key("concurrency", "0", number("requests", 0, 1_000_000), "The same for requests that are answered at once."),
