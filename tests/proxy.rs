@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // in the helpers of tests, as in tests
 mod proxy {
     mod apps;
+    mod lanes;
     mod pages;
     #[path = "../runner/support.rs"]
     #[allow(dead_code)]

@@ -103,7 +103,7 @@ pub fn response(bytes: &[u8]) {
     }
     let Ok(response) = built.body(()) else { return };
     let (mut parts, ()) = response.into_parts();
-    if head::to_client(&mut parts, &visitor(), Some("example.com")).is_err() {
+    if head::to_client(&mut parts, &visitor().request_id, Some("example.com")).is_err() {
         return;
     }
     let headers = &parts.headers;
@@ -114,7 +114,7 @@ pub fn response(bytes: &[u8]) {
     assert!(headers.get_all("content-length").iter().count() <= 1);
     let mut again = parts.clone();
     assert_eq!(
-        head::to_client(&mut again, &visitor(), Some("example.com")).ok(),
+        head::to_client(&mut again, &visitor().request_id, Some("example.com")).ok(),
         Some(0),
         "cookies are dropped at once"
     );

@@ -7,6 +7,7 @@ pub mod progress;
 mod remove;
 pub mod secret;
 pub mod task;
+pub mod workers;
 
 pub use clock::{Clock, Millis};
 pub use error::{Error, Kind, Result, ResultExt};
@@ -15,3 +16,4 @@ pub use name::{AppName, DraftId, ProjectName, ProjectPath, UserName};
 pub use progress::{Progress, ProgressEvent};
 pub use secret::Secret;
 pub use task::Tasks;
+pub use workers::Workers;

@@ -2,33 +2,63 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 /// A group of tasks with one stop signal. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Tasks {
     tracker: TaskTracker,
+    /// Where it was made: connections live on other threads, and what they start should not slow them.
+    home: Option<Handle>,
     stop: CancellationToken,
     hang_up: CancellationToken,
 }
 
 impl Tasks {
+    /// Tasks of this runtime, whoever starts them.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            tracker: TaskTracker::new(),
+            home: Handle::try_current().ok(),
+            stop: CancellationToken::new(),
+            hang_up: CancellationToken::new(),
+        }
     }
 
     /// Runs `future` in the background inside a span called `name`. It is never aborted: it watches
     /// [`Tasks::stopping`] itself.
-    #[allow(clippy::disallowed_methods)]
-    pub fn spawn<F>(&self, name: &'static str, future: F) -> tokio::task::JoinHandle<F::Output>
+    pub fn spawn<F>(&self, name: &'static str, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let span = tracing::info_span!("task", name);
-        self.tracker.spawn(future.instrument(span))
+        let future = future.instrument(tracing::info_span!("task", name));
+        match &self.home {
+            Some(home) => self.tracker.spawn_on(future, home),
+            None => self.tracker.spawn(future),
+        }
+    }
+
+    /// The same on the thread of whoever calls, for a connection's own work.
+    pub fn spawn_here<F>(&self, name: &'static str, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tracker.spawn(future.instrument(tracing::debug_span!("task", name)))
+    }
+
+    /// The same on another runtime.
+    pub fn spawn_on<F>(&self, runtime: &Handle, name: &'static str, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tracker.spawn_on(future.instrument(tracing::debug_span!("task", name)), runtime)
     }
 
     /// A token that is cancelled when the program is told to stop.
@@ -57,6 +87,12 @@ impl Tasks {
         self.stop();
         self.tracker.close();
         tokio::time::timeout(deadline, self.tracker.wait()).await.is_ok()
+    }
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,11 +1,8 @@
 //! The name of one request: on its response, in the logs, on error pages. Made here, never taken from a client.
-use crate::base::secret::fill_random;
-
 /// Twenty letters and digits, 100 random bits.
 pub fn request_id() -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut bytes = [0u8; 20];
-    fill_random(&mut bytes);
+    let bytes: [u8; 20] = rand::random(); // as hard to guess, and no system call a request
     bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte & 31)])).collect()
 }
 

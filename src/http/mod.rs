@@ -3,6 +3,7 @@ pub mod host;
 pub mod id;
 pub mod idle;
 pub mod problem;
+pub mod rewound;
 pub mod serve;
 pub mod strict;
 pub mod taken;

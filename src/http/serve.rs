@@ -1,5 +1,6 @@
 //! Serving one connection: HTTP/1.1 or HTTP/2, bounded in size and time on the client's side.
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +16,11 @@ use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::rewound::Rewound;
 use super::taken::{self, Watched};
 use super::wire::Wire;
 use crate::base::Tasks;
@@ -50,11 +51,29 @@ impl Default for Limits {
     }
 }
 
+/// A connection that another leaves.
+pub struct Rest<T> {
+    pub socket: T,
+    /// What was read of it and not answered.
+    pub seen: Vec<u8>,
+    /// Requests of HTTP/1 were answered on it.
+    pub begun: bool,
+}
+
+impl<T> Rest<T> {
+    /// One of which nothing was read.
+    pub fn whole(socket: T) -> Self {
+        Self { socket, seen: Vec::new(), begun: false }
+    }
+}
+
 /// Sets a client's socket up: small writes go out at once, and a peer that vanished is noticed within two
 /// minutes even where silence is allowed (WebSocket).
-pub fn tune(socket: &TcpStream) -> io::Result<()> {
+/// Set on a listener, it holds for all that it accepts.
+pub fn tune(socket: impl AsFd) -> io::Result<()> {
     use rustix::net::sockopt;
-    socket.set_nodelay(true)?;
+    let socket = socket.as_fd();
+    sockopt::set_tcp_nodelay(socket, true)?;
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, Duration::from_secs(60))?;
     sockopt::set_tcp_keepintvl(socket, Duration::from_secs(15))?;
@@ -75,13 +94,39 @@ where
     S: Fn(Request<Incoming>) -> F + Send + Sync,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
+    serve_from(Wire::default(), socket, limits, closing, tasks, answer).await;
+}
+
+/// The same for what another has begun to serve.
+pub async fn go_on<T, S, F>(rest: Rest<T>, limits: Limits, closing: CancellationToken, tasks: &Tasks, answer: S)
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Fn(Request<Incoming>) -> F + Send + Sync,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let wire = if rest.begun { Wire::after_requests() } else { Wire::default() };
+    serve_from(wire, Rewound::new(rest.seen, rest.socket), limits, closing, tasks, answer).await;
+}
+
+async fn serve_from<T, S, F>(
+    wire: Wire,
+    socket: T,
+    limits: Limits,
+    closing: CancellationToken,
+    tasks: &Tasks,
+    answer: S,
+) where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Fn(Request<Incoming>) -> F + Send + Sync,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let is_raw = Arc::new(AtomicBool::new(false));
     let has_moved = Arc::new(AtomicBool::new(true));
     let (back, given_back) = oneshot::channel();
     let guard = Guard {
         socket: Some(socket),
         back: Some(back),
-        wire: Wire::default(),
+        wire,
         silent: Some(Box::pin(tokio::time::sleep(limits.head_timeout))),
         is_raw: Arc::clone(&is_raw),
         has_moved: Arc::clone(&has_moved),
@@ -143,7 +188,7 @@ where
             tracing::debug!(%error, "connection ended");
         }
     }
-    tasks.spawn("linger", async {
+    tasks.spawn_here("linger", async {
         if let Ok(socket) = given_back.await {
             linger(socket).await;
         }
@@ -151,7 +196,7 @@ where
 }
 
 /// Server-sent events.
-const EVENTS: &[u8] = b"text/event-stream";
+pub const EVENTS: &[u8] = b"text/event-stream";
 
 /// `body`, which ends when the server closes.
 fn until(body: Body, closing: CancellationToken) -> Body {
@@ -161,7 +206,7 @@ fn until(body: Body, closing: CancellationToken) -> Body {
 
 /// Closing with unread bytes would reset the connection and may take the last response with it: the rest is
 /// read and thrown away, for a little while.
-async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut socket: T) {
+pub async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut socket: T) {
     let _ = tokio::time::timeout(Duration::from_secs(2), async {
         socket.shutdown().await?;
         let mut rest = (&mut socket).take(64 << 20);
@@ -183,7 +228,7 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.0.spawn("http2", Watched::new(future, self.1));
+        self.0.spawn_here("http2", Watched::new(future, self.1));
     }
 }
 

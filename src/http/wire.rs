@@ -44,6 +44,11 @@ struct Head {
 const MAX_LINE: usize = 64 << 10;
 
 impl Wire {
+    /// For a connection that has had requests of HTTP/1 already: it cannot become HTTP/2 any more.
+    pub fn after_requests() -> Self {
+        Self { state: State::Between, ..Self::default() }
+    }
+
     /// Takes the next bytes. `Err` has the place of the first byte that must not be read any more.
     ///
     /// Refused: request lines in another form than RFC 9112 section 3 gives, line ends without CR, lone CRs, folded

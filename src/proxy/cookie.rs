@@ -20,6 +20,11 @@ pub fn drop_shared(headers: &mut HeaderMap, parent: &str) -> usize {
     before - kept
 }
 
+/// Whether a cookie says nothing of domains: then it is this app's own, whatever the names here are.
+pub fn names_no_domain(cookie: &[u8]) -> bool {
+    !cookie.windows(6).any(|part| part.eq_ignore_ascii_case(b"domain"))
+}
+
 /// `parent` is in lower case, without port. Reads attributes as leniently as browsers do, and counts a cookie as shared if any of its `Domain`s is.
 fn is_shared(cookie: &[u8], parent: &str) -> bool {
     cookie.split(|b| *b == b';').skip(1).any(|attribute| {
@@ -144,6 +149,8 @@ mod tests {
             let dropped = drop_shared(&mut headers, "apps.example:8080");
             let kept: Vec<_> = headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect();
             prop_assert_eq!(kept.len() + dropped, cookies.len());
+            let plain = cookies.iter().filter(|cookie| names_no_domain(cookie.as_bytes()));
+            prop_assert!(plain.into_iter().all(|cookie| kept.contains(&cookie.as_str())));
             for cookie in &kept {
                 let domain = browser_domain(cookie);
                 for other in ["apps.example", "b.apps.example", "edit.example", "example"] {

@@ -98,7 +98,7 @@ where
     if let Err(failure) = agreed(&parts, wanted.as_ref().map(|protocol| protocol.as_bytes())) {
         return Err((failure, journal));
     }
-    let cookies_dropped = match head::to_client(&mut parts, visitor, parent) {
+    let cookies_dropped = match head::to_client(&mut parts, &visitor.request_id, parent) {
         Ok(count) => count,
         Err(error) => return Err((Failure::new("response head", error), journal)),
     };
@@ -148,8 +148,13 @@ fn agreed(parts: &response::Parts, wanted: Option<&[u8]>) -> Result<(), Failure>
     let given = parts.headers.get(UPGRADE).map(|protocol| protocol.as_bytes());
     match (wanted, given) {
         (Some(wanted), Some(given)) if wanted.eq_ignore_ascii_case(given) => Ok(()),
-        _ => Err(Failure::new("upgrade", Error::app("the app changed to a protocol nobody asked for"))),
+        _ => Err(unasked()),
     }
+}
+
+/// The app answered 101 all the same.
+pub fn unasked() -> Failure {
+    Failure::new("upgrade", Error::app("the app changed to a protocol nobody asked for"))
 }
 
 fn too_large(max: u64) -> Failure {
@@ -168,7 +173,8 @@ fn broken() -> Failure {
     Failure::new("request body", error)
 }
 
-fn silent(limit: Duration) -> Failure {
+/// The app did not answer in time.
+pub fn silent(limit: Duration) -> Failure {
     let error = Error::new(Kind::TimedOut, format!("the app did not answer within {} s", limit.as_secs()))
         .hint("It may be busy or stuck; its log may tell.");
     Failure::new("response head", error)

@@ -71,7 +71,7 @@ async fn one(
     let write = move |line| {
         let _ = write.send(line);
     };
-    let journal = Journal::new("theid", 0, request.method(), request.uri(), "v1", write);
+    let journal = Journal::new("theid", 0, request.method().as_str(), request.uri().path(), "v1", write);
     let page = |failure: Failure, mut journal: Journal| {
         let mut response = problem::page(&failure.error, "theid", None);
         *response.status_mut() = failure.status.unwrap_or(response.status());

@@ -1,4 +1,5 @@
 //! What becomes of the heads of a request and of its response on their way through. Pure.
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use hyper::header::{
@@ -22,6 +23,9 @@ pub struct Visitor {
     pub scheme: String,
 }
 
+/// The name of one request, said to the app and to the client.
+pub const REQUEST_ID: &str = "x-request-id";
+
 /// Bytes of names and values a response head may have.
 pub const MAX_RESPONSE_HEAD: usize = 64 << 10;
 
@@ -37,6 +41,46 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
+
+/// What becomes of a field on its way through, by its name alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on as it is.
+    Pass,
+    /// It does not go on.
+    Drop,
+    /// It means something to Steady: what becomes of it, other parts of the head decide too.
+    Judge,
+}
+
+/// A request's field on its way to the app. The name is in lower case.
+pub fn request_fate(name: &[u8]) -> Fate {
+    match name {
+        b"host" | b"content-length" | b"expect" | b"cookie" => Fate::Judge,
+        _ if is_hop(name) => Fate::Judge,
+        _ => std::str::from_utf8(name).map_or(Fate::Judge, |name| if is_claim(name) { Fate::Drop } else { Fate::Pass }),
+    }
+}
+
+/// A response's field on its way to the client. The name is in lower case.
+pub fn response_fate(name: &[u8]) -> Fate {
+    match name {
+        b"content-length" | b"transfer-encoding" | b"connection" | b"trailer" => Fate::Judge,
+        b"set-cookie" | b"clear-site-data" | b"strict-transport-security" => Fate::Judge,
+        _ if is_hop(name) => Fate::Drop,
+        _ => std::str::from_utf8(name).map_or(Fate::Judge, |name| if is_ours(name) { Fate::Drop } else { Fate::Pass }),
+    }
+}
+
+/// What every app is told of the client, but the request's id.
+pub fn told<'a>(peer: IpAddr, host: &'a str, scheme: &'a str) -> [(&'static str, Cow<'a, str>); 4] {
+    [
+        ("host", host.into()),
+        ("x-forwarded-for", peer.to_canonical().to_string().into()),
+        ("x-forwarded-host", host.into()),
+        ("x-forwarded-proto", scheme.into()),
+    ]
+}
 
 /// Rewrites a request's head for the app. Returns the protocol to upgrade to, if the client asked for one.
 /// Errors: `BadInput` when the target is not something an app can be asked for.
@@ -69,11 +113,10 @@ pub fn to_app(parts: &mut request::Parts, visitor: &Visitor, has_body: bool) -> 
     parts.version = Version::HTTP_11;
 
     let headers = &mut parts.headers;
-    headers.insert(HOST, value(&visitor.host)?);
-    headers.insert("x-forwarded-for", value(&visitor.peer.to_canonical().to_string())?);
-    headers.insert("x-forwarded-host", value(&visitor.host)?);
-    headers.insert("x-forwarded-proto", value(&visitor.scheme)?);
-    headers.insert("x-request-id", value(&visitor.request_id)?);
+    for (name, said) in told(visitor.peer, &visitor.host, &visitor.scheme) {
+        headers.insert(name, value(&said)?);
+    }
+    headers.insert(REQUEST_ID, value(&visitor.request_id)?);
     if let Some(door::User(name)) = parts.extensions.get() {
         headers.insert("x-steady-user", value(name)?);
     }
@@ -90,7 +133,7 @@ pub fn to_app(parts: &mut request::Parts, visitor: &Visitor, has_body: bool) -> 
 /// Rewrites a response's head for the client. `parent` is what stands after the app's label in its host.
 /// Returns how many cookies were removed because they were meant for other apps too.
 /// Errors: `App` when the head is larger than [`MAX_RESPONSE_HEAD`], or not clear about where the body ends.
-pub fn to_client(parts: &mut response::Parts, visitor: &Visitor, parent: Option<&str>) -> Result<usize> {
+pub fn to_client(parts: &mut response::Parts, request_id: &str, parent: Option<&str>) -> Result<usize> {
     let size: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if size > MAX_RESPONSE_HEAD {
         return Err(Error::app("the app's response headers are too large")
@@ -101,9 +144,8 @@ pub fn to_client(parts: &mut response::Parts, visitor: &Visitor, parent: Option<
     }
     let upgrade = parts.headers.get(UPGRADE).cloned();
     strip_hops(&mut parts.headers);
-    // Alt-Svc would lead visitors past Steady; the request id is ours.
-    remove_where(&mut parts.headers, |name| *name == ALT_SVC || name.as_str().starts_with("steady-"));
-    parts.headers.insert("x-request-id", value(&visitor.request_id)?);
+    remove_where(&mut parts.headers, |name| is_ours(name.as_str()));
+    parts.headers.insert(REQUEST_ID, value(request_id)?);
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         parts.headers.remove(CONTENT_LENGTH);
         parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -172,22 +214,29 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-/// Removes what only a trusted proxy may say. `_` counts as `-`: some frameworks fold the two.
+/// Removes what only a trusted proxy may say.
 fn strip_claims(headers: &mut HeaderMap) {
-    remove_where(headers, |name| {
-        let name = name.as_str();
-        let folded;
-        let name = if name.contains('_') {
-            folded = name.replace('_', "-");
-            &folded
-        } else {
-            name
-        };
-        name.starts_with("x-forwarded")
-            || name.starts_with("steady-")
-            || name.starts_with("x-steady-")
-            || matches!(name, "forwarded" | "x-real-ip" | "x-request-id")
-    });
+    remove_where(headers, |name| is_claim(name.as_str()));
+}
+
+fn is_hop(name: &[u8]) -> bool {
+    HOP_BY_HOP.iter().any(|hop| hop.as_str().as_bytes() == name)
+}
+
+/// What only a trusted proxy may say. `_` counts as `-`: some frameworks fold the two.
+fn is_claim(name: &str) -> bool {
+    if name.contains('_') {
+        return is_claim(&name.replace('_', "-"));
+    }
+    name.starts_with("x-forwarded")
+        || name.starts_with("steady-")
+        || name.starts_with("x-steady-")
+        || matches!(name, "forwarded" | "x-real-ip" | REQUEST_ID)
+}
+
+/// What no app may say: Alt-Svc would lead visitors past Steady, and the request id is ours.
+fn is_ours(name: &str) -> bool {
+    name == ALT_SVC.as_str() || name == REQUEST_ID || name.starts_with("steady-")
 }
 
 fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {

@@ -123,7 +123,7 @@ fn a_client_hears_what_the_app_said() {
         .unwrap()
         .into_parts()
         .0;
-    assert_eq!(to_client(&mut parts, &visitor(), Some("localhost:8080")).unwrap(), 1);
+    assert_eq!(to_client(&mut parts, &visitor().request_id, Some("localhost:8080")).unwrap(), 1);
     assert_eq!(
         lines(&parts.headers),
         [
@@ -145,7 +145,7 @@ fn an_app_clears_nobody_elses_cookies() {
         ("\"storage\"", Some("\"storage\"")),
     ] {
         let mut parts = Response::builder().header("clear-site-data", said).body(()).unwrap().into_parts().0;
-        to_client(&mut parts, &visitor(), Some("localhost")).unwrap();
+        to_client(&mut parts, &visitor().request_id, Some("localhost")).unwrap();
         assert_eq!(parts.headers.get("clear-site-data").map(|v| v.to_str().unwrap()), heard, "{said}");
     }
 }
@@ -175,14 +175,14 @@ fn a_response_has_one_length() {
             response = response.header(*name, *value);
         }
         let mut parts = response.body(()).unwrap().into_parts().0;
-        assert_eq!(to_client(&mut parts, &visitor(), None).is_ok(), clear, "{headers:?}");
+        assert_eq!(to_client(&mut parts, &visitor().request_id, None).is_ok(), clear, "{headers:?}");
     }
 }
 
 #[test]
 fn a_huge_response_head_is_refused() {
     let mut parts = Response::builder().header("x", "y".repeat(MAX_RESPONSE_HEAD)).body(()).unwrap().into_parts().0;
-    assert!(to_client(&mut parts, &visitor(), None).is_err());
+    assert!(to_client(&mut parts, &visitor().request_id, None).is_err());
 }
 
 /// Names an attacker would try, and any others.
@@ -259,7 +259,7 @@ proptest! {
         }
         let mut parts = response.body(()).unwrap().into_parts().0;
         let clear = one_length(&parts);
-        prop_assert_eq!(to_client(&mut parts, &visitor(), Some("localhost:8080")).is_ok(), clear);
+        prop_assert_eq!(to_client(&mut parts, &visitor().request_id, Some("localhost:8080")).is_ok(), clear);
         if !clear {
             return Ok(());
         }

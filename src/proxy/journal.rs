@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use hyper::{Method, StatusCode, Uri};
+use hyper::StatusCode;
 
 use crate::base::{Clock, Millis};
 use crate::runner::logs::RequestLine;
@@ -29,16 +29,16 @@ impl Journal {
     pub fn new(
         id: &str,
         at: Millis,
-        method: &Method,
-        uri: &Uri,
+        method: &str,
+        path: &str,
         version: &str,
         write: impl FnOnce(RequestLine) + Send + 'static,
     ) -> Self {
         let line = RequestLine {
             id: id.to_owned(),
             at,
-            method: method.as_str().chars().take(32).collect(),
-            path: uri.path().chars().take(MAX_PATH).collect(),
+            method: method.chars().take(32).collect(),
+            path: path.chars().take(MAX_PATH).collect(),
             status: CLIENT_LEFT,
             version: version.to_owned(),
             gate_us: 0,
@@ -74,6 +74,11 @@ impl Journal {
 
     pub fn sent(&mut self, bytes: u64) {
         self.0.line.bytes_out += bytes;
+    }
+
+    /// So much of the client's body has come.
+    pub fn received(&mut self, bytes: u64) {
+        self.0.bytes_in.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Counts what the client sent; shared with the request's body.

@@ -3,6 +3,7 @@ pub mod body;
 pub mod compress;
 pub mod cookie;
 pub mod door;
+pub mod express;
 pub mod files;
 pub mod forward;
 pub mod head;
@@ -284,10 +285,13 @@ impl Proxy {
     }
 
     fn journal(&self, visit: &Visit, route: &Route, key: &AppKey, request: &Request<Incoming>) -> Journal {
+        let (id, now) = (&visit.visitor.request_id, self.0.clock.now());
+        self.journal_of(id, now, key, &route.version, request.method().as_str(), request.uri().path())
+    }
+
+    fn journal_of(&self, id: &str, at: Millis, key: &AppKey, version: &str, method: &str, path: &str) -> Journal {
         let (runner, key) = (self.0.runner.clone(), key.clone());
-        let write = move |line| runner.record(&key, line);
-        let id = &visit.visitor.request_id;
-        Journal::new(id, self.0.clock.now(), request.method(), request.uri(), &route.version, write)
+        Journal::new(id, at, method, path, version, move |line| runner.record(&key, line))
     }
 
     fn asker<'a>(&'a self, visit: &'a Visit) -> Asker<'a> {

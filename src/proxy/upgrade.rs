@@ -52,5 +52,5 @@ pub fn tunnel<L: Send + 'static>(
         journal.sent(bytes_out.into_inner());
         journal.ended(ended);
     };
-    tasks.spawn("upgraded", work);
+    tasks.spawn_here("upgraded", work);
 }

@@ -87,6 +87,14 @@ struct Inner {
     requests: u64,
 }
 
+impl Inner {
+    /// Whether as many requests are in progress or wait as its limit of connections allows.
+    fn is_crowded(&self) -> bool {
+        let held = self.child.as_ref().map_or(0, |child| child.line.in_flight()) + self.gate.waiting() as u64;
+        held >= self.spec.limits.connections
+    }
+}
+
 impl App {
     pub fn new(common: Arc<Common>, spec: LaunchSpec, logs: Logs) -> Arc<Self> {
         let drain = millis(common.options.drain_timeout);
@@ -182,15 +190,12 @@ impl App {
         let clock = Clock::stopwatch();
         let (ticket, wait) = {
             let mut inner = self.lock();
-            inner.requests += 1;
-            let held = inner.child.as_ref().map_or(0, |child| child.line.in_flight()) + inner.gate.waiting() as u64;
-            if held >= inner.spec.limits.connections {
-                return Admission::Crowded { limit: inner.spec.limits.connections };
+            if let Some(upstream) = self.let_in(&mut inner) {
+                return Admission::Go(upstream);
             }
-            if inner.machine.open().is_some()
-                && let Some(child) = inner.child.clone()
-            {
-                return Admission::Go(Upstream::new(self, &child, Lease::new(&child.line), 0, 0));
+            inner.requests += 1;
+            if inner.is_crowded() {
+                return Admission::Crowded { limit: inner.spec.limits.connections };
             }
             let Some(place) = inner.gate.enter() else { return Admission::Full };
             if inner.machine.phase == Phase::Asleep {
@@ -213,6 +218,20 @@ impl App {
             Ok(Ok(Err(Refusal::Gone)) | Err(_)) => Admission::Gone,
             Err(_) => Admission::TimedOut { stage: stage(self.phase()) },
         }
+    }
+
+    /// Lets a request in if the app is ready for it now.
+    pub fn admit_now(self: &Arc<Self>) -> Option<Upstream> {
+        self.let_in(&mut self.lock())
+    }
+
+    fn let_in(self: &Arc<Self>, inner: &mut Inner) -> Option<Upstream> {
+        if inner.machine.open().is_none() || inner.is_crowded() {
+            return None;
+        }
+        let child = inner.child.as_ref()?;
+        inner.requests += 1;
+        Some(Upstream::new(self, child, Lease::new(&child.line), 0, 0))
     }
 
     fn crashed(&self) -> Admission {

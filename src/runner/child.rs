@@ -26,6 +26,8 @@ use crate::base::{Clock, Result, ResultExt as _};
 
 /// How often the socket is tried while the child boots, beside whenever its folder changes; slower after the
 /// first moments.
+/// How often at most it is looked whether nothing is in flight any more: a busy app comes to rest after every request.
+const QUIET_EVERY: Duration = Duration::from_millis(10);
 const POLL_FAST: Duration = Duration::from_millis(1);
 const POLL_SLOW: Duration = Duration::from_millis(10);
 /// What appears beside the socket is the child's own doing, and must not keep the server busy.
@@ -265,6 +267,7 @@ async fn watch_over(
     let mut asked = Ask::Run;
     let mut kill_at: Option<Instant> = None;
     let mut poll = Instant::now();
+    let mut listen_from = poll;
     loop {
         tokio::select! {
             biased;
@@ -335,7 +338,8 @@ async fn watch_over(
                 late = true;
                 app.event(Event::StartTimeout(child.id));
             }
-            () = child.line.quiet.notified(), if ready => {
+            () = async { sleep_until(listen_from).await; child.line.quiet.notified().await }, if ready => {
+                listen_from = Instant::now() + QUIET_EVERY;
                 if child.line.in_flight() == 0 {
                     app.event(Event::Quiet(child.id));
                 }

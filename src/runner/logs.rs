@@ -20,7 +20,7 @@ const FOLLOWED: usize = 128;
 /// The request log's own quota.
 const REQUEST_BYTES: u64 = 2 << 20;
 /// Request lines that may wait to be written: more than an app's requests of [`REQUESTS_WAIT`] make.
-const WAITING_BYTES: usize = 512 << 10;
+const WAITING_BYTES: usize = 2 << 20;
 /// How long finished requests wait to be written, many at once.
 pub(super) const REQUESTS_WAIT: Duration = Duration::from_millis(50);
 /// What one question may read from disk.
@@ -381,7 +381,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let logs = Logs::new(dir.path(), 1 << 20, Clock::manual(5));
         let path = "x".repeat(500);
-        for _ in 0..2000 {
+        for _ in 0..5000 {
             let _ = logs.request(&line(200, &path));
         }
         assert!(logs.waiting().bytes.len() <= WAITING_BYTES && logs.waiting().lost > 0);

@@ -17,6 +17,7 @@ mod home;
 pub mod idle;
 mod job;
 mod launch;
+pub mod link;
 pub mod logs;
 mod pool;
 pub mod pressure;
@@ -362,6 +363,11 @@ impl Runner {
     /// Whether a request would have to start it: nothing of it runs, and nothing failed.
     pub fn sleeps(&self, key: &AppKey) -> bool {
         self.0.get(key).is_some_and(|app| app.phase() == supervisor::Phase::Asleep)
+    }
+    /// The same without waiting, for an app that can be let in to at once. `None` for every other case, of which
+    /// nothing is counted: [`Runner::admit`] then says what is to be done.
+    pub fn admit_now(&self, key: &AppKey) -> Option<Upstream> {
+        self.0.get(key)?.admit_now()
     }
     /// Boots a version outside the table, asks it `GET <health>` once ready, and stops it again.
     /// Healthy is any status below 500. The error carries its last log lines.

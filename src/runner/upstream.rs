@@ -19,6 +19,7 @@ use super::Admission;
 use super::app::App;
 use super::boots::FirstAnswer;
 use super::child::Child;
+use super::link::{Link, Shelf};
 use super::supervisor::{ChildId, Phase};
 use super::wire::Wire;
 use crate::base::{Clock, Error, Millis, Result, ResultExt as _, Tasks};
@@ -60,6 +61,8 @@ pub struct Line {
     pool: Mutex<Vec<SendRequest<Body>>>,
     /// Microseconds its first answer took.
     first_answer: FirstAnswer,
+    /// Those without a client of their own: free, all of them.
+    links: Shelf,
     in_flight: AtomicU64,
     quiet_since: AtomicI64,
     /// Told whenever the last lease has ended.
@@ -91,16 +94,31 @@ impl Upstream {
             Err((error, Some(unsent))) => (unsent, error),
             Err((error, None)) => return Err(error),
         };
-        // It does not even accept: it has just died, and its end is about to be noticed. The request has
-        // not left, so it goes back to the gate.
-        let other = |phase| phase != Phase::Ready { child };
-        if !app.until(DEATH_NOTICED, other).await {
-            return Err(error);
+        match elsewhere(&app, child).await {
+            Some(upstream) => upstream.attempt(request).await.map_err(|(error, _)| error),
+            None => Err(error),
         }
-        match app.admit().await {
-            Admission::Go(upstream) => upstream.attempt(request).await.map_err(|(error, _)| error),
-            _ => Err(error),
-        }
+    }
+
+    /// A free connection to write HTTP/1.1 on, if one is left from an earlier request.
+    pub fn kept(&self) -> Option<Link> {
+        self.lease.0.links.take()
+    }
+
+    /// A new one.
+    /// Errors: `App` naming the stage.
+    pub async fn dial(&self) -> Result<Link> {
+        self.lease.0.dial().await.map(Link::new).map_err(refused)
+    }
+
+    /// Where a request goes that has not left, because [`Upstream::dial`] failed. `None`: nowhere.
+    pub async fn elsewhere(&self) -> Option<Self> {
+        elsewhere(&self.app, self.child).await
+    }
+
+    /// Puts a connection back on which a whole response has come.
+    pub fn keep(&self, link: Link) {
+        self.lease.0.links.put(link);
     }
 
     async fn attempt(self, mut request: Request<Body>) -> std::result::Result<(Response<Incoming>, Lease), Unanswered> {
@@ -159,6 +177,7 @@ impl Line {
             by_port: AtomicBool::new(false),
             pool: Mutex::new(Vec::new()),
             first_answer: FirstAnswer::default(),
+            links: Shelf::default(),
             in_flight: AtomicU64::new(0),
             quiet_since: AtomicI64::new(clock.now()),
             quiet: Notify::new(),
@@ -238,12 +257,11 @@ impl Line {
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>> {
-        let stream =
-            self.dial().await.map_err(|e| Error::app("connect: the app does not accept connections").because(e))?;
+        let stream = self.dial().await.map_err(refused)?;
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .map_err(|e| Error::app("connect: the app's connection failed").because(e))?;
-        self.tasks.spawn("upstream", async move {
+        self.tasks.spawn_here("upstream", async move {
             // Its failure reaches whoever waits for the response.
             let _ = connection.with_upgrades().await;
         });
@@ -253,6 +271,7 @@ impl Line {
     /// Closes the connections that wait for the next request.
     pub(super) fn forget(&self) {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.links.clear();
     }
 
     /// A connection that is free now; dead ones are dropped on the way.
@@ -271,7 +290,7 @@ impl Line {
         request: Request<Body>,
     ) -> std::result::Result<Response<Incoming>, Unanswered> {
         if let Err(e) = sender.ready().await {
-            return Err((Error::app("send: the app closed the connection").because(e), Some(request)));
+            return Err((closed(e), Some(request)));
         }
         match sender.try_send_request(request).await {
             Ok(response) => {
@@ -284,11 +303,39 @@ impl Line {
             Err(mut refused) => {
                 let unsent = refused.take_message();
                 let stage = if unsent.is_some() { "send" } else { "response head" };
-                let why = Error::app(format!("{stage}: the app closed the connection without answering"));
-                Err((why.because(refused.into_error()), unsent))
+                Err((unanswered(stage, refused.into_error()), unsent))
             }
         }
     }
+}
+
+/// The child does not even accept: it has just died, and its end is about to be noticed. The request has not
+/// left, so it goes back to the gate.
+async fn elsewhere(app: &Arc<App>, child: ChildId) -> Option<Upstream> {
+    let other = |phase| phase != Phase::Ready { child };
+    if !app.until(DEATH_NOTICED, other).await {
+        return None;
+    }
+    match app.admit().await {
+        Admission::Go(upstream) => Some(upstream),
+        _ => None,
+    }
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+fn refused(cause: std::io::Error) -> Error {
+    Error::app("connect: the app does not accept connections").because(cause)
+}
+
+/// It was open, and is not any more.
+pub fn closed(cause: impl Into<Cause>) -> Error {
+    Error::app("send: the app closed the connection").because(cause)
+}
+
+/// It took a request, or some of it, and gave no head.
+pub fn unanswered(stage: &str, cause: impl Into<Cause>) -> Error {
+    Error::app(format!("{stage}: the app closed the connection without answering")).because(cause)
 }
 
 fn replay(request: &Request<Body>) -> Request<Body> {

@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::base::workers::Seat;
+
 /// Connections at once, whatever the process may open.
 const MOST: usize = 20_000;
 
@@ -94,11 +96,12 @@ impl Drop for Place {
 pub(super) struct Counted {
     stream: TcpStream,
     _place: Place,
+    _seat: Seat,
 }
 
 impl Counted {
-    pub(super) fn new(stream: TcpStream, place: Place) -> Self {
-        Self { stream, _place: place }
+    pub(super) fn new(stream: TcpStream, place: Place, seat: Seat) -> Self {
+        Self { stream, _place: place, _seat: seat }
     }
 
     /// The first byte, which stays to be read; 0 when the client is gone.

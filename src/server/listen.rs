@@ -7,11 +7,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
+use hyper::{HeaderMap, Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt as _;
 
 use super::announced;
@@ -20,11 +20,12 @@ use super::hsts::Hsts;
 use super::plain::Plain;
 use super::secure::Secure;
 use super::tls::{Secured, Tls};
-use crate::base::{Error, Kind, Tasks};
+use crate::base::{Error, Kind, Tasks, Workers};
 use crate::http::host::{self, Domains, Site};
 use crate::http::trust::{self, Client, Trusted};
 use crate::http::{idle, problem, request_id, serve, strict};
 use crate::proxy::Proxy;
+use crate::proxy::express::Named;
 
 /// How long a request to Steady itself may be silent in the middle of its body.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -70,7 +71,21 @@ impl Sites {
         Self { domains, own, proxy, front: Arc::new(front), plain, hsts }
     }
 
-    async fn answer(self, caller: Caller, mut request: Request<Incoming>) -> Response<Body> {
+    /// What the express lane may answer on this connection: requests for apps of ours, and nothing that the rest of
+    /// this file has to say something about.
+    fn express(&self, caller: &Caller, host: &str) -> Option<Named> {
+        let Site::App(label) = host::classify(host, &self.domains) else { return None };
+        let mut fields = HeaderMap::new();
+        if let Some(tls) = &caller.tls {
+            if !tls.speaks_for(host) {
+                return None;
+            }
+            self.hsts.iter().for_each(|hsts| hsts.add(&mut fields, false));
+        }
+        Some(Named { label, fields })
+    }
+
+    async fn answer(self, caller: Caller, mut request: Request<Incoming>, home: Tasks) -> Response<Body> {
         if !strict::is_plain(request.version(), request.uri(), request.headers()) {
             return refuse(&request, &Error::bad_input("the request is malformed"));
         }
@@ -87,7 +102,7 @@ impl Sites {
         let site = host::classify(host, &self.domains);
         if caller.tls.is_some() {
             let (hsts, foreign) = (self.hsts.clone(), matches!(site, Site::Foreign(_)));
-            let mut response = self.serve(&client, caller.peer, site, request).await;
+            let mut response = self.serve(&client, caller.peer, site, request, &home).await;
             if let Some(hsts) = hsts {
                 hsts.add(response.headers_mut(), foreign);
             }
@@ -97,7 +112,7 @@ impl Sites {
         let open = self.plain.as_ref().filter(|_| client.scheme != Some("https") && self.is_ours(&site));
         match open.zip(host::spelled(host)) {
             Some((plain, name)) => plain.answer(&name, &request),
-            None => self.serve(&client, caller.peer, site, request).await,
+            None => self.serve(&client, caller.peer, site, request, &home).await,
         }
     }
 
@@ -110,16 +125,28 @@ impl Sites {
         }
     }
 
-    async fn serve(self, client: &Client, peer: SocketAddr, site: Site, request: Request<Incoming>) -> Response<Body> {
+    async fn serve(
+        self,
+        client: &Client,
+        peer: SocketAddr,
+        site: Site,
+        request: Request<Incoming>,
+        home: &Tasks,
+    ) -> Response<Body> {
         match site {
             Site::App(label) => self.proxy.handle(&label, client, request).await,
             Site::Editor => {
                 let mut request = request.map(|body| idle::limited(body, SILENCE));
                 request.extensions_mut().insert::<IpAddr>(client.ip);
                 request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client.ip, peer.port())));
-                match self.own.oneshot(request).await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
+                // Not here: what it does may take its time, and visitors' connections must not wait for it.
+                match AbortOnDropHandle::new(home.spawn("own", self.own.oneshot(request))).await {
+                    Ok(Ok(response)) => response,
+                    Ok(Err(never)) => match never {},
+                    Err(error) => {
+                        let error = Error::internal("while answering a request of the editor").because(error);
+                        problem::page(&error, &request_id(), None)
+                    }
                 }
             }
             Site::Foreign(name) => refuse(
@@ -180,11 +207,13 @@ pub(super) async fn serve(
     stop: impl Future<Output = ()> + Send,
     deadline: Duration,
     tasks: &Tasks,
+    workers: &Workers,
 ) {
     let (closing, open) = (CancellationToken::new(), TaskTracker::new());
     let crowd = Crowd::new(raise_file_limit());
     let hall = Hall { sites, crowd, closing: closing.clone(), open: open.clone(), tasks: tasks.clone() };
-    let accepting = futures_util::future::join_all(doors.into_iter().map(|door| accept(door, hall.clone())));
+    let accepting = doors.into_iter().map(|door| accept(door, hall.clone(), workers));
+    let accepting = futures_util::future::join_all(accepting);
     tokio::select! {
         _ = accepting => {}
         () = stop => {}
@@ -208,7 +237,11 @@ struct Hall {
 }
 
 /// Never ends.
-async fn accept(door: Door, hall: Hall) {
+async fn accept(door: Door, hall: Hall, workers: &Workers) {
+    // Whoever is accepted has the listener's options.
+    if let Err(error) = serve::tune(&door.listener) {
+        tracing::warn!(%error, "clients that vanish will be noticed late");
+    }
     loop {
         let (stream, peer) = match door.listener.accept().await {
             Ok(accepted) => accepted,
@@ -225,17 +258,19 @@ async fn accept(door: Door, hall: Hall) {
             tracing::debug!(%peer, "too many connections: one was closed");
             continue;
         };
-        if let Err(error) = serve::tune(&stream) {
-            tracing::debug!(%peer, %error, "a connection ended before it began");
-            continue;
-        }
+        let Some(seat) = workers.seat() else { continue };
         let (tls, is_open, guest) = (door.tls.clone(), hall.open.token(), hall.clone());
-        let mut stream = stream;
-        hall.tasks.spawn("connection", async move {
+        let stream = stream.into_std();
+        hall.tasks.spawn_on(&seat.handle().clone(), "connection", async move {
+            // From here on its worker alone is woken for it.
+            let mut stream = match stream.and_then(TcpStream::from_std) {
+                Ok(stream) => stream,
+                Err(error) => return tracing::debug!(%peer, %error, "a connection ended before it began"),
+            };
             let announced = by_proxy && guest.sites.front.announces;
             let known = if announced { announce(&mut stream, peer, place).await } else { Some((peer, place)) };
             if let Some((peer, place)) = known {
-                guest.welcome(Counted::new(stream, place), peer, tls).await;
+                guest.welcome(Counted::new(stream, place, seat), peer, tls).await;
             }
             drop(is_open);
         });
@@ -255,8 +290,22 @@ impl Hall {
     }
 
     async fn http<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, socket: T, caller: Caller) {
-        let sites = self.sites;
-        let answer = move |request| sites.clone().answer(caller.clone(), request);
-        serve::serve(socket, serve::Limits::default(), self.closing, &self.tasks, answer).await;
+        let Self { sites, closing, tasks, .. } = self;
+        let limits = serve::Limits::default();
+        // What a proxy says of its clients is in each request's head, and where TLS is on others are sent there.
+        let is_direct = !sites.front.trusted.has(caller.peer.ip()) && (caller.tls.is_some() || sites.plain.is_none());
+        let rest = match is_direct {
+            true => {
+                let named = |host: &str| sites.express(&caller, host);
+                sites.proxy.express(socket, caller.peer.ip(), limits, &closing, &tasks, named).await
+            }
+            false => Some(serve::Rest::whole(socket)),
+        };
+        if let Some(rest) = rest {
+            let home = tasks.clone();
+            let answer = move |request| sites.clone().answer(caller.clone(), request, home.clone());
+            // Apart, so that connections that never come here do not need its room.
+            Box::pin(serve::go_on(rest, limits, closing, &tasks, answer)).await;
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::apps::ask::Terms;
 use crate::apps::{self, Apps};
 use crate::base::fs::write_atomic;
 use crate::base::secret::sha256_hex;
-use crate::base::{Clock, DataDir, Error, Result, ResultExt as _, Tasks};
+use crate::base::{Clock, DataDir, Error, Result, ResultExt as _, Tasks, Workers};
 use crate::config::Config;
 use crate::git::{self, Repos};
 use crate::http::host::Domains;
@@ -227,6 +227,7 @@ impl Server {
 
     /// Serves until `stop` completes, then drains: no new connections, running requests finish, children stop.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<()> {
+        let workers = Workers::start()?;
         let address_file = self.dir.root().join("address");
         write_atomic(&address_file, self.address.to_string().as_bytes(), 0o644)
             .internal("while writing the address")?;
@@ -243,7 +244,7 @@ impl Server {
             secure.watch(&self.tasks)?;
             doors.push(listen::Door { listener: secure.listener, tls: Some(secure.tls) });
         }
-        listen::serve(doors, self.service, stop, deadline, &self.tasks).await;
+        listen::serve(doors, self.service, stop, deadline, &self.tasks, &workers).await;
         self.tasks.stop();
         self.runner.stop_all().await;
         if !self.tasks.drain(deadline).await {

@@ -3,10 +3,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use steady::base::{Result, Secret};
+use steady::base::{Result, Secret, Tasks};
 use steady::http::serve;
 use steady::http::trust;
 use steady::proxy::door::{Claim, Judge, Member, Seal};
+use steady::proxy::express::Named;
 use steady::proxy::files::Folder;
 use steady::proxy::{Options, Proxy, Route, Routes, Target};
 use steady::runner::LaunchSpec;
@@ -41,6 +42,8 @@ pub struct World {
     pub base: base::World,
     pub routes: Routes,
     pub front: SocketAddr,
+    /// The same without the express lane.
+    pub slow: SocketAddr,
 }
 
 pub const MAX_BODY: u64 = 60 << 20;
@@ -70,27 +73,39 @@ pub async fn world_with(patience: Duration, limits: serve::Limits) -> World {
         options,
         std::sync::Arc::new(Nobody),
     );
+    let front = listen(&proxy, &base.tasks, limits, true).await;
+    let slow = listen(&proxy, &base.tasks, limits, false).await;
+    World { base, routes, front, slow }
+}
+
+async fn listen(proxy: &Proxy, tasks: &Tasks, limits: serve::Limits, express: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let front = listener.local_addr().unwrap();
-    let tasks = base.tasks.clone();
-    base.tasks.spawn("front", async move {
+    let (proxy, all) = (proxy.clone(), tasks.clone());
+    tasks.spawn("front", async move {
         while let Ok((socket, peer)) = listener.accept().await {
-            let (proxy, inner) = (proxy.clone(), tasks.clone());
-            tasks.spawn("connection", async move {
+            let (proxy, tasks) = (proxy.clone(), all.clone());
+            all.spawn("connection", async move {
+                let label = |host: &str| host.split('.').next().map(str::to_lowercase);
+                let named = |host: &str| Some(Named { label: label(host)?, fields: Default::default() });
+                let rest = match express {
+                    true => proxy.express(socket, peer.ip(), limits, &tasks.stopping(), &tasks, named).await,
+                    false => Some(serve::Rest::whole(socket)),
+                };
+                let Some(rest) = rest else { return };
                 let answer = move |request: hyper::Request<hyper::body::Incoming>| {
                     let proxy = proxy.clone();
                     async move {
                         let host = steady::http::host::requested(request.uri(), request.headers()).unwrap_or_default();
-                        let label = host.split('.').next().unwrap_or_default().to_owned();
                         let client = trust::Client { ip: peer.ip(), scheme: None, host: None };
-                        proxy.handle(&label, &client, request).await
+                        proxy.handle(&label(host).unwrap_or_default(), &client, request).await
                     }
                 };
-                serve::serve(socket, limits, inner.stopping(), &inner, answer).await;
+                serve::go_on(rest, limits, tasks.stopping(), &tasks, answer).await;
             });
         }
     });
-    World { base, routes, front }
+    front
 }
 
 impl World {
