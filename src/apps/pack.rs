@@ -12,8 +12,8 @@ use crate::proxy::files::pack::{Budget, pack};
 use crate::store::apps;
 use crate::store::deploys::{self, VersionRow};
 
-/// One version may take this of a processor and of the disk.
-const BUDGET: Budget = Budget { time: Duration::from_secs(30), bytes: 64 << 20 };
+/// One version may take this of a processor and of the disk. What is not packed then is compressed when it is asked for.
+const BUDGET: Budget = Budget { time: Duration::from_secs(60), bytes: 64 << 20 };
 
 /// One at a time on the whole server: packing is never urgent.
 static TURN: Semaphore = Semaphore::const_new(1);

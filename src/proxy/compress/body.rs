@@ -13,7 +13,7 @@ use super::encode::Encoder;
 
 /// Bytes compressed before other work of this thread gets its turn: a millisecond at most.
 const PIECE: usize = 64 << 10;
-/// Responses being compressed at the same time; further ones pass as they are. Each holds about a MiB.
+/// Responses being compressed at the same time; further ones pass as they are. Each holds up to two MiB.
 const MOST: usize = 128;
 
 static BUSY: AtomicUsize = AtomicUsize::new(0);

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use super::accept::Coding;
 
 /// Never more than this of what was said before is looked back at: 256 KiB. It bounds the memory of a response being
-/// compressed to about a MiB.
+/// compressed to one or two MiB.
 const WINDOW_BITS: u32 = 18;
 const ZSTD_LEVEL: i32 = 3;
 const BROTLI_LEVEL: u32 = 4;

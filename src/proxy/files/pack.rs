@@ -25,8 +25,8 @@ pub struct Budget {
 
 /// Bytes. Smaller files hardly shrink; larger ones would take more memory and time than they are worth here.
 const WORTH: std::ops::RangeInclusive<u64> = 1024..=(8 << 20);
-/// Bytes up to which a file gets the slowest levels.
-const SLOWEST: usize = 256 << 10;
+/// Bytes up to which a file gets the slowest levels: they take a second for every half a MiB.
+const SLOWEST: usize = 64 << 10;
 const LIST: &str = "files.json";
 
 /// Packs the files of `root` into the folder `into`, which must not exist. Returns how many bytes that takes; `None`
