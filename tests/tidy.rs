@@ -15,9 +15,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tls", &["base", "store"]),
     ("proxy", &["base", "http", "runner"]),
     ("apps", &["base", "store", "accounts", "git", "runner", "proxy"]),
-    ("api", &["base", "http", "accounts", "git", "runner", "apps"]),
+    ("api", &["base", "http", "accounts", "git", "runner", "tls", "apps"]),
     ("config", &["base", "http", "accounts", "git", "runner", "tls", "proxy", "apps"]),
-    ("editor", &["base", "http", "accounts", "git", "runner", "apps"]),
+    ("editor", &["base", "http", "accounts", "git", "runner", "tls", "apps"]),
     (
         "server",
         &["base", "http", "store", "accounts", "git", "runner", "tls", "proxy", "apps", "api", "config", "editor"],

@@ -1,8 +1,10 @@
 //! The machine face: `/api/v1` and smart HTTP for git.
 mod auth;
 mod body;
+mod certificates;
 mod control;
 mod deploys;
+mod domains;
 mod doors;
 mod env;
 mod export;
@@ -17,6 +19,7 @@ mod upload;
 pub mod wire;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
@@ -25,6 +28,7 @@ use crate::accounts::Accounts;
 use crate::apps::Apps;
 use crate::base::{Error, Result, ResultExt as _, Tasks};
 use crate::git::Repos;
+use crate::tls::overview::Overview;
 
 #[derive(Clone)]
 pub struct Ctx {
@@ -33,7 +37,11 @@ pub struct Ctx {
     pub repos: Repos,
     /// What a request began goes on here when its client hangs up.
     pub tasks: Tasks,
+    pub certificates: Overviews,
 }
+
+/// What there is of certificates now.
+pub type Overviews = Arc<dyn Fn() -> Result<Overview> + Send + Sync>;
 
 impl Ctx {
     /// Runs a verb to its end even if the client goes away in the middle.
@@ -61,6 +69,8 @@ fn v1() -> Router<Ctx> {
         .merge(logs::routes())
         .merge(env::routes())
         .merge(members::routes())
+        .merge(domains::routes())
+        .merge(certificates::routes())
         .merge(doors::routes())
         .merge(export::routes())
         .fallback(async || body::Problem(Error::not_found("there is no such address in this API")))

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::{Role, Scope};
 use crate::apps::door::Access;
 use crate::apps::view::LinkView;
-use crate::base::{AppName, Millis, ProjectName, ProjectPath, Secret};
+use crate::base::{AppName, DomainName, Millis, ProjectName, ProjectPath, Secret};
 
 /// Bytes of a JSON request body.
 pub const MAX_JSON: usize = 1 << 20;
@@ -150,6 +150,18 @@ pub struct Maintenance {
 #[serde(deny_unknown_fields)]
 pub struct ChangeMember {
     pub role: Role,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddDomain {
+    pub host: DomainName,
+    /// Another domain of the project, which visitors are sent to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<DomainName>,
+    /// Also `www.HOST`, which sends its visitors to `host`.
+    #[serde(default)]
+    pub www: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -60,7 +60,7 @@ impl Apps {
         self.runner().register_all(specs);
         self.routes().update(routes);
         paused.into_iter().for_each(|key| self.pause_soon(key));
-        Ok(())
+        self.route_all_domains()
     }
 
     fn ready(&self, db: &Db, row: ProjectRow) -> Result<Ready> {
@@ -115,7 +115,7 @@ impl Apps {
         Ok(())
     }
 
-    /// Timed work: expired guests' projects, idle drafts, the trash after a week.
+    /// Timed work: expired guests' projects, idle drafts, domains to look at, the trash after a week.
     pub async fn sweep(&self) -> Result<()> {
         let now = self.clock().now();
         for row in self.store().read(|db| projects::expired(db, now))? {
@@ -124,6 +124,7 @@ impl Apps {
             self.delete_now(&project).await?;
         }
         self.sweep_drafts().await?;
+        self.check_due_domains().await?;
         self.sweep_packages(now).await?;
         self.purge_trash().await
     }

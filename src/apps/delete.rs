@@ -7,7 +7,7 @@ use crate::base::fs::remove_tree;
 use crate::base::{Error, Kind, Millis, Result, ResultExt as _};
 use crate::runner::AppKey;
 use crate::store::projects::{self, ProjectRow};
-use crate::store::{apps, drafts};
+use crate::store::{apps, domains, drafts};
 
 const WEEK_MS: Millis = 7 * 24 * 3600 * 1000;
 
@@ -25,14 +25,17 @@ impl Apps {
     pub(super) async fn delete_now(&self, project: &Project) -> Result<Deleted> {
         let turn = self.turn(project.app).lock_owned().await;
         let now = self.clock().now();
-        let row = self.store().write(|db| {
+        let (row, held) = self.store().write(|db| {
             let row = projects::by_id(db, project.id)?;
             if row.deleted.is_some() {
                 return Err(Error::not_found("the project is deleted already"));
             }
+            let held = domains::of_project(db, row.id)?.into_iter().map(|domain| domain.host).collect::<Vec<_>>();
             projects::set_deleted(db, &row, Some(now))?;
-            Ok(row)
+            domains::let_go(db, row.id, now)?;
+            Ok((row, held))
         })?;
+        self.route_domains(row.id, &held)?;
         let mut labels = vec![project.host.to_string()];
         labels.extend(self.store().read(|db| apps::old_hosts(db, project.app))?);
         self.routes().update(labels.into_iter().map(|label| (label, None)));

@@ -6,6 +6,7 @@ mod bundle;
 mod create;
 mod delete;
 mod deploy;
+pub mod domain;
 pub mod door;
 mod draft;
 mod env;
@@ -64,6 +65,11 @@ pub struct Options {
     pub rest: Rest,
     /// What installs and builds may reach beside the package registry.
     pub build_hosts: Vec<HostRule>,
+    /// Custom domains of one project.
+    pub max_domains: usize,
+    /// Where they are looked up, and what they have for TLS.
+    pub dns: domain::Dns,
+    pub certificates: domain::Certificates,
     /// Whether children run under uids of their own (Steady is root), and the first of these.
     pub uid_base: Option<u32>,
 }

@@ -36,6 +36,7 @@ impl Apps {
         })?;
         let renamed = self.project_of(row)?;
         self.route_live(&renamed)?;
+        self.route_domains(renamed.id, &[])?;
         // STEADY_URL and STEADY_PROJECT changed: the next start of the app is told.
         if let Some((deploy, version, plan)) = self.live(renamed.app)? {
             self.runner().register(self.app_spec(&renamed, &version, &plan, deploy.env_version)?);

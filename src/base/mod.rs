@@ -1,5 +1,6 @@
 //! Things every layer needs and that know nothing of Steady's engines.
 pub mod clock;
+pub mod domain;
 pub mod error;
 pub mod fs;
 pub mod name;
@@ -10,6 +11,7 @@ pub mod task;
 pub mod workers;
 
 pub use clock::{Clock, Millis};
+pub use domain::DomainName;
 pub use error::{Error, Kind, Result, ResultExt};
 pub use fs::DataDir;
 pub use name::{AppName, DraftId, ProjectName, ProjectPath, UserName};

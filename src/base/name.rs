@@ -71,6 +71,7 @@ const RESERVED_USERS: &[&str] = &[
     "api",
     "assets",
     "auth",
+    "certificates",
     "favicon",
     "guest",
     "healthz",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{access, env, maintenance, members, token};
+use super::{access, cert, domain, env, maintenance, members, token};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -195,6 +195,12 @@ pub enum Command {
     /// Show and change who may use a project
     #[command(subcommand)]
     Members(members::Verb),
+    /// Give an app domains of its own
+    #[command(subcommand)]
+    Domain(domain::Verb),
+    /// Show the server's certificates
+    #[command(subcommand)]
+    Cert(cert::Verb),
 
     /// Answers git when it asks for credentials
     #[command(hide = true)]

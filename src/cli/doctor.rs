@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::runner::sandbox::tier::{Check, Confinement};
 use crate::runner::sandbox::{disk, probe};
 use crate::runner::{bun, pressure};
+use crate::tls::own::{OwnFiles, Pair};
 
 /// Bytes: with less free, deploys and apps fail one after the other.
 const LEAST_DISK: u64 = 1 << 30;
@@ -56,7 +57,7 @@ fn examine(config: &Config, confinement: &Confinement) -> Report {
     let walls = confinement.checks.iter().cloned();
     checks.extend(walls.map(|check| Line { needed: refused.is_some() && !check.is_minor(), check }));
     let own = [bun(config), data(&config.data), disk(&config.data), port(config), time(clock::Clock::System.now())];
-    checks.extend(own.map(|check| Line { check, needed: true }));
+    checks.extend(own.into_iter().chain(tls(config)).map(|check| Line { check, needed: true }));
     let ok = refused.is_none() && checks.iter().all(|line| line.check.ok || !line.needed);
     Report { ok, tier: confinement.name(), summary: confinement.summary.clone(), checks }
 }
@@ -166,6 +167,39 @@ fn port(config: &Config) -> Check {
     )
 }
 
+/// What TLS of our own needs; nothing when it is off.
+fn tls(config: &Config) -> Vec<Check> {
+    if config.tls == "off" {
+        return Vec::new();
+    }
+    let at = config.tls_listen;
+    let found = match TcpListener::bind(at) {
+        Ok(_) => Ok(format!("{at} is free")),
+        Err(e) if e.kind() == ErrorKind::AddrInUse && config.data.join("address").exists() => {
+            Ok(format!("{at} is taken, and a Steady serves this data folder"))
+        }
+        Err(e) => Err(format!("cannot listen on {at}: {e}")),
+    };
+    let fix = "Stop what listens there, or set tls_listen. Ports below 1024 need root or CAP_NET_BIND_SERVICE.";
+    let mut checks = vec![check("tls port", found, fix)];
+    let files = Pair::zip(&config.tls_cert, &config.tls_key);
+    let files = files.and_then(|pairs| OwnFiles::open(&pairs, clock::Clock::System.now()));
+    checks.push(match files {
+        Ok(files) => {
+            let names: Vec<String> = files.all().iter().flat_map(|own| own.facts.names.clone()).collect();
+            match (names.is_empty(), config.tls.as_str()) {
+                (false, _) => check("certificate files", Ok(names.join(", ")), ""),
+                (true, "files") => {
+                    check("certificate files", Err("none is named".into()), "Name them with tls_cert and tls_key.")
+                }
+                (true, _) => check("certificate files", Ok("none, and none is needed".into()), ""),
+            }
+        }
+        Err(e) => check("certificate files", Err(e.public), e.hint.as_deref().unwrap_or_default()),
+    });
+    checks
+}
+
 /// A clock that runs behind this program's own file is wrong for sure: sessions and certificates depend on it.
 fn time(now: i64) -> Check {
     let built = std::env::current_exe().and_then(std::fs::metadata).and_then(|file| file.modified());
@@ -232,6 +266,23 @@ mod tests {
         assert!(data(&below).ok && data(&below).found.contains("will be made"));
         assert!(disk(&below).found.ends_with("free"));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn tls_is_looked_at_where_it_is_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path());
+        assert!(tls(&config).is_empty());
+        config.tls = "files".into();
+        config.tls_listen = "127.0.0.1:0".parse().unwrap();
+        let found = tls(&config);
+        assert!(found[0].ok && !found[1].ok && found[1].fix.contains("tls_cert"), "{found:?}");
+        config.tls_cert = vec![folder.path().join("none.pem")];
+        config.tls_key = config.tls_cert.clone();
+        assert!(tls(&config)[1].found.contains("none.pem cannot be read"));
+        config.tls = "local".into();
+        (config.tls_cert, config.tls_key) = Default::default();
+        assert!(tls(&config).iter().all(|check| check.ok));
     }
 
     #[test]

@@ -6,9 +6,11 @@ mod approve;
 mod args;
 mod bundle;
 mod ca;
+mod cert;
 mod client;
 mod deploy;
 mod doctor;
+mod domain;
 mod env;
 mod fail;
 mod folder;
@@ -105,6 +107,8 @@ fn run(cli: &Cli) -> Done {
         Command::Access(verb) => access::run(verb, global),
         Command::Maintenance(verb) => maintenance::run(verb, global),
         Command::Members(verb) => members::run(verb, global),
+        Command::Cert(verb) => cert::run(verb, global),
+        Command::Domain(verb) => domain::run(verb, global),
         Command::Credential { action } => account::credential(action, global),
     }
 }

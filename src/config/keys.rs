@@ -34,6 +34,7 @@ pub(super) enum Shape {
         optional: bool,
     },
     Address,
+    OptionalAddress,
     OneOf(&'static [&'static str]),
     Flag,
     /// A list of `host[:port]`; in the environment with commas between them.
@@ -44,6 +45,10 @@ pub(super) enum Shape {
     Paths,
     /// The same for apps, each with a port, and none that hands out credentials.
     PrivateHosts,
+    /// The same of `https://…`.
+    Urls,
+    /// May be empty.
+    Text,
     /// A whole number of `unit`s.
     Number {
         unit: &'static str,
@@ -93,9 +98,10 @@ pub const KEYS: &[Key] = &[
     key(
         "tls",
         "\"off\"",
-        Shape::OneOf(&["off", "files", "local"]),
-        "Whether Steady speaks TLS itself, on tls_listen. files: with tls_cert and tls_key. local: with an authority\n\
-         of this machine's own, for laptops; `steady ca` says how to trust it.",
+        Shape::OneOf(&["off", "files", "local", "auto"]),
+        "Whether Steady speaks TLS itself, on tls_listen. auto: with certificates that an authority signs when a\n\
+         host is first visited. files: with tls_cert and tls_key. local: with an authority of this machine's own,\n\
+         for laptops; `steady ca` says how to trust it.",
     ),
     key(
         "tls_listen",
@@ -111,6 +117,32 @@ pub const KEYS: &[Key] = &[
          certificate for the hosts they name, and are read again when they change.",
     ),
     key("tls_key", "[]", Shape::Paths, "The files with their private keys, in the same order."),
+    key(
+        "acme",
+        "[]",
+        Shape::Urls,
+        "Directory URLs of the certificate authorities that tls \"auto\" asks, one or a list; the next is asked when\n\
+         one fails. None: Let's Encrypt.",
+    ),
+    key("acme_email", "\"\"", Shape::Text, "Where authorities write to when something is wrong; may be empty."),
+    key(
+        "acme_roots",
+        "\"\"",
+        Shape::Path { optional: true },
+        "File with the roots, in PEM, that the authorities' own servers are trusted by; empty: the system's.",
+    ),
+    key(
+        "acme_eab_kid",
+        "\"\"",
+        Shape::Text,
+        "The name of your account with an authority that serves its customers only.",
+    ),
+    key(
+        "acme_eab_key_file",
+        "\"\"",
+        Shape::Path { optional: true },
+        "File with the key to it (external account binding), in base64 as the authority shows it.",
+    ),
     key(
         "hsts",
         "\"auto\"",
@@ -256,6 +288,18 @@ pub const KEYS: &[Key] = &[
         "Whether projects may be imported from git servers at private addresses (10.0.0.0/8, localhost, …).",
     ),
     key(
+        "max_domains",
+        "10",
+        number("domains", 0, 1_000),
+        "Domains of their own that the owners of one project may give it; 0: none.",
+    ),
+    key(
+        "dns_server",
+        "\"\"",
+        Shape::OptionalAddress,
+        "Name server, as address:port, that is asked whether custom domains lead here; empty: those of the system.",
+    ),
+    key(
         "log",
         "\"info\"",
         Shape::LogFilter,
@@ -304,6 +348,17 @@ impl Key {
                 let rule = |host: &Value| host.as_str().is_some_and(|text| HostRule::parse(text).is_ok_and(good));
                 right(all.is_some_and(|all| all.iter().all(rule)), PRIVATE_HOSTS)?;
             }
+            (Shape::Urls, Value::String(_)) => return self.check(Value::Array(vec![value])),
+            (Shape::Urls, _) => {
+                let https = |text: &str| text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty());
+                let url =
+                    |url: &Value| url.as_str().is_some_and(|text| https(text) && text.parse::<hyper::Uri>().is_ok());
+                let all = value.as_array().filter(|all| all.len() <= 10);
+                right(all.is_some_and(|all| all.iter().all(url)), "https://…, or a list of at most 10")?;
+            }
+            (Shape::Text, Value::String(text)) => {
+                right(text.len() <= 1000 && !text.contains(char::is_control), "a short text")?;
+            }
             (Shape::Flag, _) => right(value.is_bool(), "true or false")?,
             (Shape::Number { unit, least, most }, _) => {
                 let fits = value.as_integer().is_some_and(|n| (*least..=*most).contains(&n));
@@ -312,7 +367,8 @@ impl Key {
             (Shape::Path { optional }, Value::String(text)) => {
                 right(!text.contains('\0') && (*optional || !text.is_empty()), "a path")?;
             }
-            (Shape::Address, Value::String(text)) => right(
+            (Shape::OptionalAddress, Value::String(text)) if text.is_empty() => {}
+            (Shape::Address | Shape::OptionalAddress, Value::String(text)) => right(
                 text.parse::<SocketAddr>().is_ok(),
                 "an address and port, like 127.0.0.1:8080, 0.0.0.0:80 or [::1]:8080",
             )?,
@@ -341,7 +397,7 @@ impl Key {
                 "false" | "0" => Value::Boolean(false),
                 _ => return Err("true or false".to_owned()),
             },
-            Shape::Hosts | Shape::Networks | Shape::Paths | Shape::PrivateHosts => {
+            Shape::Hosts | Shape::Networks | Shape::Paths | Shape::Urls | Shape::PrivateHosts => {
                 let hosts = text.split(',').map(str::trim).filter(|host| !host.is_empty());
                 Value::Array(hosts.map(|host| Value::String(host.to_owned())).collect())
             }
@@ -353,8 +409,11 @@ impl Key {
 
     /// An empty text stands for a setting that is not there.
     pub(super) fn is_absent(&self, value: &Value) -> bool {
-        matches!(self.shape, Shape::Path { optional: true } | Shape::Host { optional: true })
-            && value.as_str() == Some("")
+        let optional = matches!(
+            self.shape,
+            Shape::Path { optional: true } | Shape::Host { optional: true } | Shape::OptionalAddress | Shape::Text
+        );
+        optional && value.as_str() == Some("")
     }
 
     /// What the commented file says about the range.
@@ -380,70 +439,4 @@ fn is_host(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn hosts() {
-        for good in ["localhost", "example.org", "a.b-c.example", "xn--bcher-kva.example", "1and1.com"] {
-            assert!(is_host(good), "{good}");
-        }
-        let long = format!("{}.org", "a.".repeat(100));
-        for bad in [
-            "",
-            ".",
-            "a.",
-            ".a",
-            "a..b",
-            "-a",
-            "a-",
-            "a_b",
-            "http://a",
-            "a:80",
-            "a/b",
-            "127.0.0.1",
-            "::1",
-            "Ä",
-            "A",
-            "a b",
-            "*.a",
-            "a\n",
-            &"a".repeat(64),
-            &long,
-        ] {
-            assert!(!is_host(bad), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn every_key_is_documented_and_its_default_good() {
-        for (n, key) in KEYS.iter().enumerate() {
-            assert!(key.doc.len() > 5 && key.doc.ends_with('.'), "{}", key.name);
-            assert!(KEYS[..n].iter().all(|other| other.name != key.name), "{} twice", key.name);
-            let table: toml::Table = format!("x = {}", key.default).parse().unwrap();
-            assert_eq!(key.check(table["x"].clone()).as_ref(), Ok(&table["x"]), "{}", key.name);
-        }
-    }
-
-    #[test]
-    fn the_key_that_was_meant() {
-        for (typed, meant) in [("memory", "memory_mb"), ("Listen", "listen"), ("editor-domain", "editor_domain")] {
-            assert_eq!(nearest(typed), Some(meant));
-        }
-        assert_eq!(nearest("zzzz"), None);
-        assert_eq!(nearest(""), None);
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_read_is_checked(n in 0..KEYS.len(), text in ".{0,40}|-?[0-9]{1,30}|[a-z.]{1,20}") {
-            let key = &KEYS[n];
-            if let Ok(value) = key.read(&text) {
-                prop_assert_eq!(key.check(value.clone()), Ok(value));
-            }
-            let _ = nearest(&text);
-        }
-    }
-}
+mod tests;

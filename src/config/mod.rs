@@ -30,12 +30,18 @@ pub struct Config {
     pub editor_domain: Option<String>,
     /// What reaches `listen` without TLS of our own: `https` when something ends TLS in front.
     pub scheme: String,
-    /// `off`, `files` or `local`.
+    /// `off`, `files`, `local` or `auto`.
     pub tls: String,
     pub tls_listen: SocketAddr,
     pub tls_cert: Vec<PathBuf>,
     /// In the order of `tls_cert`.
     pub tls_key: Vec<PathBuf>,
+    /// Directory URLs of authorities; none: Let's Encrypt.
+    pub acme: Vec<String>,
+    pub acme_email: Option<String>,
+    pub acme_roots: Option<PathBuf>,
+    pub acme_eab_kid: Option<String>,
+    pub acme_eab_key_file: Option<PathBuf>,
     /// `auto`, `on` or `off`.
     pub hsts: String,
     /// Whom to believe about whom they speak for.
@@ -76,6 +82,10 @@ pub struct Config {
     pub drain_seconds: u64,
     pub uid_base: u32,
     pub import_private: bool,
+    /// Custom domains of one project.
+    pub max_domains: u32,
+    /// Asked about custom domains instead of the system's.
+    pub dns_server: Option<SocketAddr>,
     pub log: String,
 }
 

@@ -2,6 +2,8 @@
 mod account;
 mod actions;
 mod assets;
+mod certificates;
+mod domains;
 mod doors;
 mod edit;
 mod files;
@@ -20,6 +22,8 @@ mod tests;
 mod trash;
 mod visit;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -27,8 +31,9 @@ use axum::routing::{get, post};
 
 use crate::accounts::Accounts;
 use crate::apps::{Apps, manifest};
-use crate::base::{Error, Tasks};
+use crate::base::{Error, Result, Tasks};
 use crate::http::host::Domains;
+use crate::tls::overview::Overview;
 
 /// What the pages stand on.
 #[derive(Clone)]
@@ -44,7 +49,11 @@ pub struct Ctx {
     pub host: String,
     /// Runs and deploys go on here when the browser that asked for them leaves.
     pub tasks: Tasks,
+    pub certificates: Overviews,
 }
+
+/// What there is of certificates now.
+pub type Overviews = Arc<dyn Fn() -> Result<Overview> + Send + Sync>;
 
 /// Bytes of an ordinary form.
 const FORM: usize = 256 << 10;
@@ -73,6 +82,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/account/tokens/{id}/revoke", post(account::revoke_token))
         .route("/account/invites", post(account::invite))
         .route("/account/invites/{id}/revoke", post(account::revoke_invite))
+        .route("/certificates", get(certificates::page))
         .route("/trash", get(trash::page))
         .route("/trash/{id}/recover", post(trash::recover))
         .route("/{user}/{project}", get(project::overview))
@@ -88,6 +98,9 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/{user}/{project}/settings/links", post(doors::link))
         .route("/{user}/{project}/settings/links/revoke", post(doors::revoke_link))
         .route("/{user}/{project}/settings/maintenance", post(doors::maintenance))
+        .route("/{user}/{project}/settings/domains", post(domains::add))
+        .route("/{user}/{project}/settings/domains/check", post(domains::check))
+        .route("/{user}/{project}/settings/domains/remove", post(domains::remove))
         .route("/{user}/{project}/settings/delete", post(settings::delete))
         .route("/{user}/{project}/restart", post(actions::restart))
         .route("/{user}/{project}/pause", post(actions::pause))

@@ -1,4 +1,4 @@
-//! `/USER/PROJECT/settings`: environment, names, members, who may read the code, deletion.
+//! `/USER/PROJECT/settings`: environment, names, domains, members, who may read the code, deletion.
 use askama::Template;
 use axum::extract::{Form, Path, State};
 use axum::response::Response;
@@ -9,9 +9,10 @@ use super::new::named;
 use super::project::Head;
 use super::security::Failed;
 use super::visit::{At, Shell, Visit, done, html_as, moved};
-use super::{Ctx, show};
+use super::{Ctx, domains, show};
 use crate::accounts::{Action, Role};
 use crate::apps::Project;
+use crate::apps::domain::DomainView;
 use crate::apps::door::Access;
 use crate::apps::view::{DoorView, EnvName, Member, PermissionsView};
 use crate::base::{AppName, Error, ProjectName, Result, Secret, UserName};
@@ -24,6 +25,7 @@ pub struct Settings {
     pub env: Vec<EnvName>,
     pub members: Vec<Member>,
     pub permissions: PermissionsView,
+    pub domains: Vec<DomainView>,
     pub door: DoorView,
     /// A link just made: shown once.
     pub fresh_link: Option<String>,
@@ -99,6 +101,7 @@ pub fn show_page(
         env: ctx.apps.env_names(project)?,
         members: ctx.apps.members(project)?,
         permissions: ctx.apps.permissions(project)?,
+        domains: ctx.apps.domains(project)?,
         door: ctx.apps.door(project)?,
         fresh_link,
         host: project.host.to_string(),

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::account::{AccountPage, Fresh};
+use super::certificates::Certificates;
 use super::edit::{Boot, EditPage};
 use super::home::{Home, Welcome};
 use super::login::{PlayPage, SignInPage, SignUpPage};
@@ -14,12 +15,14 @@ use super::trash::TrashPage;
 use super::visit::{Account, Shell};
 use crate::accounts::User;
 use crate::accounts::{Actor, InviteInfo, Scope, TokenInfo, Via};
+use crate::apps::domain::{DomainState, DomainView, RecordView};
 use crate::apps::door::Access;
 use crate::apps::template::TEMPLATES;
 use crate::apps::view::*;
 use crate::base::{Clock, ProjectPath, UserName};
 use crate::runner::logs::{LogLine, RequestLine, Stream};
 use crate::runner::{self, State, Status};
+use crate::tls::overview::{self, CertificateView, LimitView};
 
 const HOSTILE: &str = "\"><img src=x onerror=alert(1)>";
 
@@ -379,6 +382,7 @@ fn pages_of_a_project() {
             Member { user: "grace".into(), role: "owner".into() },
         ],
         permissions: permissions(),
+        domains: vec![domain()],
         host: "guestbook".into(),
         apps_host: "localhost:8080".into(),
         error: None,
@@ -386,6 +390,34 @@ fn pages_of_a_project() {
     check("settings", &settings);
     let html = settings.render().unwrap();
     assert!(html.contains("Remove grace") && !html.contains("Remove ada"), "all but the project's own owner");
+}
+
+/// What DNS has is anybody's to write.
+fn domain() -> DomainView {
+    let record =
+        RecordView { kind: "TXT".into(), name: "_steady-challenge.x.example".into(), value: "t".into(), set: false };
+    DomainView {
+        host: "x.example".into(),
+        shown: "x.example".into(),
+        url: "https://x.example".into(),
+        redirect: None,
+        state: DomainState::Waiting,
+        note: "Waiting for DNS.".into(),
+        verified: None,
+        checked: Some(now()),
+        found: format!("an alias of {HOSTILE}"),
+        records: vec![record],
+    }
+}
+
+#[test]
+fn certificates_are_listed_with_what_is_wrong() {
+    let one = CertificateView { hosts: vec!["x.example".into()], trouble: Some(HOSTILE.into()), ..Default::default() };
+    let limit =
+        LimitView { authority: HOSTILE.into(), domain: String::new(), what: "orders".into(), used: 1, most: 300 };
+    let all = overview::Overview { mode: "auto".into(), certificates: vec![one], limits: vec![limit] };
+    check("certificates", &Certificates { shell: shell("Certificates", true), all });
+    check("certificates", &Certificates { shell: shell("Certificates", true), all: Default::default() });
 }
 
 #[test]

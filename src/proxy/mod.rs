@@ -142,7 +142,13 @@ impl Proxy {
     /// To where a route leads.
     async fn lead(&self, visit: &Visit, route: &Arc<Route>, request: Request<Incoming>) -> Response<Body> {
         match &route.target {
-            Target::Moved { to } => self.moved(to, visit, &request),
+            Target::Moved { to } => {
+                let host = visit.parent.as_deref().map(|parent| format!("{to}.{parent}"));
+                self.moved(host, visit, &request)
+            }
+            Target::Elsewhere { host } => self.moved(Some(beside(host, &visit.visitor.host)), visit, &request),
+            // `Routes` has followed it already; what it led to went away in between.
+            Target::Same { .. } => trouble::unknown(&self.asker(visit)).response,
             Target::Empty => trouble::empty(&self.asker(visit), route).response,
             Target::Static { key, root } => self.site(visit, route, key, root, request).await,
             Target::App { key, public } => {
@@ -251,12 +257,12 @@ impl Proxy {
         response.map(|body| Body::new(Outbound::new(body, self.0.options.idle_timeout, journal, (), empty)))
     }
 
-    /// An old name: the same path on the new one.
-    fn moved(&self, to: &str, visit: &Visit, request: &Request<Incoming>) -> Response<Body> {
+    /// The same path on another host.
+    fn moved(&self, host: Option<String>, visit: &Visit, request: &Request<Incoming>) -> Response<Body> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let path = if path.starts_with('/') { path } else { "/" };
         let scheme = &self.0.options.scheme;
-        let location = visit.parent.as_deref().map(|parent| format!("{scheme}://{to}.{parent}{path}"));
+        let location = host.map(|host| format!("{scheme}://{host}{path}"));
         let Some(location) = location.and_then(|location| HeaderValue::from_str(&location).ok()) else {
             return trouble::unknown(&self.asker(visit)).response;
         };
@@ -306,6 +312,11 @@ impl Proxy {
         let Options { max_body, head_timeout, idle_timeout, .. } = self.0.options;
         Limits { max_body, head_timeout, idle_timeout }
     }
+}
+
+/// `host` with the port of the host that was asked.
+fn beside(host: &str, asked: &str) -> String {
+    asked.rsplit_once(':').map_or_else(|| host.to_owned(), |(_, port)| format!("{host}:{port}"))
 }
 
 fn ask(request: &Request<Incoming>) -> files::Ask {

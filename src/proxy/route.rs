@@ -18,6 +18,10 @@ pub enum Target {
     Static { key: AppKey, root: Folder },
     /// An old name: 308 to the same path on this label.
     Moved { to: String },
+    /// A custom domain: whatever this label leads to.
+    Same { label: String },
+    /// A custom domain: 308 to the same path on this other host.
+    Elsewhere { host: String },
     /// Registered, with nothing deployed yet.
     Empty,
 }
@@ -28,7 +32,9 @@ impl Target {
     pub fn surely_no_file(&self, path: &str) -> bool {
         match self {
             Self::App { public, .. } => public.as_ref().is_none_or(|public| public.surely_lacks(path)),
-            Self::Static { .. } | Self::Moved { .. } | Self::Empty => false,
+            Self::Static { .. } | Self::Moved { .. } | Self::Same { .. } | Self::Elsewhere { .. } | Self::Empty => {
+                false
+            }
         }
     }
 
@@ -89,8 +95,14 @@ struct Inner {
 }
 
 impl Routes {
-    pub fn get(&self, label: &str) -> Option<Arc<Route>> {
-        self.0.table.load().get(label).cloned()
+    /// `name` is a label, or the full name of a custom domain: these have dots, and labels have none.
+    pub fn get(&self, name: &str) -> Option<Arc<Route>> {
+        let table = self.0.table.load();
+        let route = table.get(name)?;
+        match &route.target {
+            Target::Same { label } => table.get(label).cloned(),
+            _ => Some(route.clone()),
+        }
     }
 
     /// Applies a batch of changes (`None` removes) as one swap.

@@ -66,7 +66,7 @@ pub(super) struct Front {
 
 impl Sites {
     pub(super) fn new(domains: Domains, own: Router, proxy: Proxy, front: Front, secure: Option<&Secure>) -> Self {
-        let plain = secure.and_then(|secure| secure.plain.clone());
+        let plain = secure.map(|secure| secure.plain.clone());
         let hsts = secure.and_then(|secure| secure.hsts.clone());
         Self { domains, own, proxy, front: Arc::new(front), plain, hsts }
     }
@@ -110,8 +110,8 @@ impl Sites {
         }
         // A proxy that is believed has spoken TLS already.
         let open = self.plain.as_ref().filter(|_| client.scheme != Some("https") && self.is_ours(&site));
-        match open.zip(host::spelled(host)) {
-            Some((plain, name)) => plain.answer(&name, &request),
+        match open.zip(host::spelled(host)).and_then(|(plain, name)| plain.answer(&name, &request)) {
+            Some(response) => response,
             None => self.serve(&client, caller.peer, site, request, &home).await,
         }
     }
@@ -149,6 +149,7 @@ impl Sites {
                     }
                 }
             }
+            Site::Foreign(name) if self.proxy.has(&name) => self.proxy.handle(&name, client, request).await,
             Site::Foreign(name) => refuse(
                 &request,
                 &Error::new(Kind::NotFound, format!("{} is not served here", crate::base::name::clip(&name))).hint(

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::accounts::{self, Accounts};
 use crate::apps::ask::Terms;
+use crate::apps::domain::Dns;
 use crate::apps::{self, Apps};
 use crate::base::fs::write_atomic;
 use crate::base::secret::sha256_hex;
@@ -103,7 +104,8 @@ impl Server {
         let editor_domain = config.editor_domain.clone().unwrap_or_else(|| config.domain.clone());
         let domains = Domains { apps: config.domain.clone(), editor: editor_domain };
         let routes = Routes::default();
-        let secure = files.map(|files| files.secure(&config, &dir, &domains, &routes, &clock)).transpose()?;
+        let engines = secure::Engines { dir: &dir, store: &store, key: &key, clock: &clock, tasks: &tasks };
+        let secure = files.map(|files| files.secure(&config, &domains, &routes, engines)).transpose()?;
         let scheme = if secure.is_some() { "https" } else { config.scheme.as_str() };
         let port = public_port(&config, address, secure.as_ref().map(|secure| secure.address));
         let editor_host = with_port(&domains.editor, port);
@@ -151,6 +153,9 @@ impl Server {
                 idle: Duration::from_secs(config.idle_seconds),
                 rest: rest(&config),
                 build_hosts: config.build_hosts.clone(),
+                max_domains: usize::try_from(config.max_domains).unwrap_or(usize::MAX),
+                dns: Dns { server: config.dns_server },
+                certificates: secure::certificates(secure.as_ref()),
                 uid_base: root.then_some(config.uid_base),
             },
         });
@@ -159,6 +164,7 @@ impl Server {
         let options = proxy_options(&config, scheme, &editor_url, &apps_host);
         let judge = Arc::new(apps.clone());
         let proxy = Proxy::new(routes.clone(), runner.clone(), clock, tasks.clone(), options, judge);
+        let certificates = secure::overview(secure.as_ref(), &config.tls);
         let editor = editor::router(editor::Ctx {
             apps: apps.clone(),
             accounts: accounts.clone(),
@@ -168,8 +174,15 @@ impl Server {
             hsts: secure.is_none() && scheme == "https" && config.hsts != "off",
             host: editor_host,
             tasks: tasks.clone(),
+            certificates: certificates.clone(),
         });
-        let api = api::router(api::Ctx { apps: apps.clone(), accounts: accounts.clone(), repos, tasks: tasks.clone() });
+        let api = api::router(api::Ctx {
+            apps: apps.clone(),
+            accounts: accounts.clone(),
+            repos,
+            tasks: tasks.clone(),
+            certificates,
+        });
         let service = listen::Sites::new(domains, api.merge(editor), proxy, front, secure.as_ref());
         let apps_url = format!("{scheme}://NAME.{apps_host}");
         Ok(Self {

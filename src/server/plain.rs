@@ -1,19 +1,39 @@
-//! What the plain listener answers when TLS is on: the way to https.
+//! What the plain listener answers when TLS is on: authorities' questions, and for the rest the way to https.
 use axum::body::Body;
-use hyper::header::{CACHE_CONTROL, HeaderValue, LOCATION};
-use hyper::{Request, Response, StatusCode};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::tls::Challenges;
+
+const CHALLENGE: &str = "/.well-known/acme-challenge/";
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Plain {
     /// Of the TLS listener.
     pub port: u16,
+    /// Of authorities, when certificates are theirs.
+    pub challenges: Option<Challenges>,
+    /// What comes in plain has been through somebody else's TLS, and is served.
+    pub fronted: bool,
 }
 
 impl Plain {
-    /// `host` is one of ours: lower case, without port. Wakes no app. 308, not 301: whatever was sent is to be sent
-    /// again as it was, also a form.
-    pub(super) fn answer<B>(&self, host: &str, request: &Request<B>) -> Response<Body> {
+    /// `None`: it is to be served as it came. `host` is one of ours: lower case, without port. Wakes no app.
+    pub(super) fn answer<B>(&self, host: &str, request: &Request<B>) -> Option<Response<Body>> {
+        self.proof(request).or_else(|| (!self.fronted).then(|| self.to_https(host, request)))
+    }
+
+    fn proof<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+        let token = request.uri().path().strip_prefix(CHALLENGE)?;
+        let proof = self.challenges.as_ref().filter(|_| request.method() == Method::GET)?.http01(token)?;
+        let mut response = Response::new(Body::from(proof));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        Some(response)
+    }
+
+    /// 308, not 301: whatever was sent is to be sent again as it was, also a form.
+    fn to_https<B>(&self, host: &str, request: &Request<B>) -> Response<Body> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let slash = if path.starts_with('/') { "" } else { "/" };
         let path = if path == "*" { "" } else { path };
@@ -37,9 +57,9 @@ mod tests {
     use super::*;
 
     fn location(port: u16, target: &str) -> String {
-        let plain = Plain { port };
+        let plain = Plain { port, challenges: None, fronted: false };
         let request = Request::builder().method("POST").uri(target).body(()).unwrap();
-        let response = plain.answer("a.example", &request);
+        let response = plain.answer("a.example", &request).unwrap();
         assert_eq!(response.status(), StatusCode::PERMANENT_REDIRECT);
         response.headers()[LOCATION].to_str().unwrap().to_owned()
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::server::{Acceptor, ClientHello};
@@ -12,10 +11,12 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{AlertDescription, ServerConfig};
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::crowd::Counted;
 use crate::base::{Result, ResultExt as _};
 use crate::http::host;
+use crate::tls::ACME_TLS;
 use crate::tls::pair::Facts;
 use crate::tls::resolver::{Answer, Resolver};
 
@@ -75,6 +76,10 @@ impl Tls {
         let start = in_time(LazyConfigAcceptor::new(Acceptor::default(), socket)).await?;
         let hello = start.client_hello();
         let named = hello.server_name().map(str::to_ascii_lowercase);
+        let asks_proof = hello.alpn().is_some_and(|mut all| all.next() == Some(ACME_TLS) && all.next().is_none());
+        if asks_proof {
+            return self.prove(start, named.as_deref()).await;
+        }
         let answer = tokio::time::timeout(ORDERED, self.0.resolver.answer(named.as_deref()));
         let certified = match answer.await {
             Ok(Answer::Certificate(certified)) => certified,
@@ -84,6 +89,18 @@ impl Tls {
         let shown = certified.cert.first().cloned().ok_or(io::ErrorKind::InvalidData)?;
         let stream = in_time(start.into_stream(self.config(certified))).await?;
         Ok(Some((stream, Secured { named, shown })))
+    }
+
+    /// An authority looks whether a host is served here: it is shown the proof, and nothing is said (RFC 8737).
+    async fn prove<N>(&self, start: StartHandshake<Counted>, host: Option<&str>) -> io::Result<Option<N>> {
+        let proof = host.zip(self.0.resolver.challenges()).and_then(|(host, challenges)| challenges.alpn(host));
+        let Some(proof) = proof else { return refuse(start.io, AlertDescription::UnrecognisedName).await };
+        let mut config = self.0.common.clone();
+        config.alpn_protocols = vec![ACME_TLS.to_vec()];
+        config.cert_resolver = Arc::new(SingleCertAndKey::from(proof));
+        let mut stream = in_time(start.into_stream(Arc::new(config))).await?;
+        in_time(stream.shutdown()).await?;
+        Ok(None)
     }
 
     /// A copy holds references only: tickets and their keys are shared by all connections.

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/0004_indexes.sql"),
     include_str!("sql/0005_doors.sql"),
     include_str!("sql/0006_certs.sql"),
+    include_str!("sql/0007_domains.sql"),
 ];
 
 /// How many copies stay in `backups/`.

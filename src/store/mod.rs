@@ -3,6 +3,7 @@ pub mod approvals;
 pub mod apps;
 pub mod certs;
 pub mod deploys;
+pub mod domains;
 pub mod doors;
 pub mod drafts;
 pub mod env;

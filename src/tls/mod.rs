@@ -12,6 +12,7 @@ mod obtain;
 mod ocsp;
 mod options;
 mod order;
+pub mod overview;
 pub mod own;
 pub mod pair;
 mod policy;

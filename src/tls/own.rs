@@ -24,6 +24,19 @@ pub struct Pair {
     pub key: PathBuf,
 }
 
+impl Pair {
+    /// Errors: `BadInput` when one list is longer.
+    pub fn zip(certificates: &[PathBuf], keys: &[PathBuf]) -> Result<Vec<Self>> {
+        let (many, also) = (certificates.len(), keys.len());
+        if many != also {
+            return Err(Error::bad_input(format!("tls_cert names {many} files and tls_key {also}"))
+                .hint("Each certificate needs the file of its key, at the same place of the list."));
+        }
+        let pairs = certificates.iter().zip(keys);
+        Ok(pairs.map(|(certificate, key)| Self { certificate: certificate.clone(), key: key.clone() }).collect())
+    }
+}
+
 /// One pair as it was last good.
 #[derive(Clone, Debug)]
 pub struct Own {

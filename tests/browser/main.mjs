@@ -3,6 +3,7 @@
 import { rmSync } from "node:fs";
 import { OUT, Steady, check, launch, summary } from "./lib.mjs";
 import { approve } from "./approve.mjs";
+import { domains, names } from "./domains.mjs";
 import { desktop } from "./desktop.mjs";
 import { files } from "./files.mjs";
 import { guest } from "./guest.mjs";
@@ -16,13 +17,15 @@ import { trouble } from "./trouble.mjs";
 import { walls } from "./walls.mjs";
 
 // `desktop` makes the owner in front of the camera, so it goes first.
-const JOURNEYS = { desktop, phone, files, merge, trouble, project, approve, walls, people, offline, guest, looks };
+const JOURNEYS = { desktop, phone, files, merge, trouble, project, domains, approve, walls, people, offline, guest, looks };
 
 rmSync(OUT, { recursive: true, force: true });
 const asked = process.argv.slice(2);
-let steady, browser;
+let steady, browser, server;
 try {
-  steady = await Steady.start({ STEADY_GUESTS: "true" });
+  server = await names();
+  steady = await Steady.start({ STEADY_GUESTS: "true", STEADY_DNS_SERVER: server.address });
+  steady.names = server;
   browser = await launch();
   for (const [name, walk] of Object.entries(JOURNEYS)) {
     if (asked.length > 0 && !asked.includes(name)) continue;
@@ -34,6 +37,7 @@ try {
   });
 } finally {
   await browser?.close();
+  server?.close();
   if (steady) {
     const code = summary();
     if (code !== 0) console.log(`--- server log\n${steady.said()}`);

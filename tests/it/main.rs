@@ -6,6 +6,7 @@ mod support;
 mod tiers;
 
 mod access;
+mod acme;
 mod approve;
 mod attacks_code;
 mod attacks_people;
@@ -19,6 +20,7 @@ mod crash;
 mod curl;
 mod data;
 mod disk;
+mod domains;
 mod door;
 mod doors;
 mod drain;

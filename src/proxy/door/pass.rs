@@ -132,7 +132,7 @@ impl Proxy {
 fn key_of(route: &Route) -> Option<&AppKey> {
     match &route.target {
         Target::App { key, .. } | Target::Static { key, .. } => Some(key),
-        Target::Moved { .. } | Target::Empty => None,
+        Target::Moved { .. } | Target::Same { .. } | Target::Elsewhere { .. } | Target::Empty => None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! server and then looks for what must not be left: child processes and temporary files.
 pub mod http;
 pub mod load;
+pub mod names;
 pub mod procs;
 mod running;
 pub mod session;
