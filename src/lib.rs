@@ -8,6 +8,7 @@ pub mod store;
 pub mod accounts;
 pub mod git;
 pub mod runner;
+pub mod snapshots;
 pub mod tls;
 // 3: the data plane
 pub mod proxy;

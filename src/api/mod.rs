@@ -14,6 +14,7 @@ mod members;
 mod ndjson;
 mod permissions;
 mod projects;
+mod snapshots;
 mod tokens;
 mod upload;
 pub mod wire;
@@ -65,6 +66,7 @@ fn v1() -> Router<Ctx> {
         .merge(projects::routes())
         .merge(deploys::routes())
         .merge(permissions::routes())
+        .merge(snapshots::routes())
         .merge(control::routes())
         .merge(logs::routes())
         .merge(env::routes())

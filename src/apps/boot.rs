@@ -34,6 +34,7 @@ impl Apps {
                 tracing::error!(draft = draft.id, ?error, "a draft of an earlier run stays");
             }
         }
+        self.finish_restores().await?;
         let this = self.clone();
         tokio::task::spawn_blocking(move || this.register_all()).await.internal("while registering apps")?
     }
@@ -80,7 +81,7 @@ impl Apps {
         Ok(Ready { routes, spec, paused: app.paused })
     }
 
-    fn pause_soon(&self, key: AppKey) {
+    pub(super) fn pause_soon(&self, key: AppKey) {
         let runner = self.runner().clone();
         self.tasks().spawn("pause", async move { runner.pause(&key).await });
     }

@@ -28,7 +28,9 @@ mod plan;
 mod prepare;
 mod record;
 mod rename;
+mod restore;
 mod rollback;
+mod snapshot;
 mod status;
 pub mod template;
 pub mod view;
@@ -40,6 +42,7 @@ use std::time::Duration;
 
 use ask::Terms;
 pub use deploy::Said;
+pub use restore::Restored;
 
 use crate::accounts::Accounts;
 use crate::base::{AppName, Clock, DataDir, ProjectName, ProjectPath, Tasks};

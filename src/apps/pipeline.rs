@@ -11,6 +11,7 @@ use super::launch::candidate_disk;
 use super::plan::Plan;
 use super::prepare::Permit;
 use super::record::Recorder;
+use super::snapshot::Why;
 use super::view::DeployView;
 use super::{Apps, Project};
 use crate::base::{Error, Kind, Progress, Result, ResultExt as _};
@@ -99,6 +100,7 @@ impl Apps {
             self.runner().register(spec);
         } else {
             let spec = self.sound(project, (&version, &mut plan), spec, record).await?;
+            self.snapshot_before_switch(project.app, row, record).await?;
             let _stage = record.stage("switch");
             self.runner().hand_over(spec, Box::new(commit)).await.map_err(boot_error)?;
         }
@@ -194,6 +196,15 @@ impl Apps {
         let booted = self.runner().trial(candidate, &plan.health).await;
         drop((held, passing));
         booted.map_err(boot_error).map(drop)
+    }
+
+    /// The data as this deploy found it: what a rollback may take along.
+    async fn snapshot_before_switch(&self, app: i64, row: &DeployRow, record: &Recorder) -> Result<()> {
+        let _stage = record.stage("snapshot");
+        if let Some(taken) = self.snapshot(app, Why::Deploy(row.id)).await? {
+            taken.notes.into_iter().for_each(|note| record.progress().line(format!("not in the snapshot: {note}")));
+        }
+        Ok(())
     }
 
     fn note_failure(

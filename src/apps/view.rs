@@ -116,6 +116,26 @@ pub struct DeployView {
     pub url: String,
 }
 
+/// `id` is fixed: scripts stand on it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SnapshotView {
+    /// Rises with each of the app's.
+    pub id: i64,
+    pub taken: Millis,
+    /// `asked`, `deploy`, `stop`, `schedule`, `restore` (the data as it was before one).
+    pub why: String,
+    /// Pinned under this name: it stays.
+    pub name: Option<String>,
+    /// The deploy it was taken just before.
+    pub deploy: Option<i64>,
+    /// Bytes it added on the server's disk.
+    pub added: u64,
+    /// Bytes of the data when it is laid out.
+    pub bytes: u64,
+    /// What could not be taken, a sentence each.
+    pub notes: Vec<String>,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stage {
     pub name: String,

@@ -94,6 +94,9 @@ impl DataDir {
     pub fn store(&self) -> PathBuf {
         self.root.join("store")
     }
+    pub fn snapshots(&self, app: i64) -> PathBuf {
+        self.app(app).join("snapshots")
+    }
     pub fn app_logs(&self, app: i64) -> PathBuf {
         self.app(app).join("logs")
     }

@@ -7,6 +7,7 @@ pub mod name;
 pub mod progress;
 mod remove;
 pub mod secret;
+pub mod sqlite;
 pub mod task;
 pub mod workers;
 

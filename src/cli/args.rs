@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{access, cert, domain, env, maintenance, members, token};
+use super::{access, cert, domain, env, maintenance, members, snapshot, token};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -112,6 +112,9 @@ pub enum Command {
         #[arg(short, default_value_t = 20, value_name = "N")]
         n: usize,
     },
+    /// Take, list, restore and pin snapshots of an app's data
+    #[command(subcommand)]
+    Snapshot(snapshot::Verb),
     /// Say yes to what a waiting deploy asks for, and deploy it
     Approve {
         #[command(flatten)]

@@ -24,6 +24,7 @@ mod project;
 mod roots;
 mod saved;
 mod serve;
+mod snapshot;
 mod stages;
 mod target;
 mod token;
@@ -38,7 +39,7 @@ use fail::Done;
 pub fn main() -> ExitCode {
     // The jail's own commands are not for people: they come before any parsing.
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let Some("zygote" | "copy-home") = words.first().map(String::as_str) {
+    if let Some("zygote" | "copy-home" | "snapshot-home" | "snapshot-put") = words.first().map(String::as_str) {
         return jail::main(&words);
     }
     let cli = match Cli::try_parse() {
@@ -90,6 +91,7 @@ fn run(cli: &Cli) -> Done {
         Command::Deploy(deploy) => deploy::run(deploy, global),
         Command::Rollback { app, to } => deploy::rollback(app, *to, global),
         Command::Deploys { app, n } => deploy::list(app, *n, global),
+        Command::Snapshot(verb) => snapshot::run(verb, global),
         Command::Approve { app, yes, revoke } => approve::run(app, *yes, *revoke, global),
         Command::Permissions(app) => approve::show(app, global),
         Command::Status(app) => app::status(app, global),

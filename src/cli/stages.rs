@@ -3,6 +3,7 @@ use std::io::{IsTerminal as _, Read, stderr};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Body;
 
@@ -14,12 +15,24 @@ use crate::base::ProgressEvent;
 /// Reads a deploy's stream to its end. The deploy is returned when it went live.
 /// Errors: the deploy's own failure, with its exit code.
 pub fn watch(body: Body) -> Done<DeployView> {
+    let ended = "It goes on there; `steady deploys` shows how it went.";
+    let deploy: DeployView = follow(body, "deploy", "the connection ended before the deploy did", ended)?;
+    if deploy.state != "failed" {
+        return Ok(deploy);
+    }
+    let why = deploy.error.as_deref().map_or_else(|| "the deploy failed".into(), |e| format!("the deploy failed: {e}"));
+    Err(Fail::new(DEPLOY_FAILED, why).hint("What was live before still is. `steady deploys` keeps the record."))
+}
+
+/// Reads a stream of progress to its end, and what it ended with, which stands under `key`.
+/// Errors: the act's own failure; `cut` and what to do then when the stream broke off.
+pub fn follow<T: DeserializeOwned>(body: Body, key: &str, cut: &str, then: &str) -> Done<T> {
     let mut stages = Stages::new();
     let mut last = None;
     client::lines(body, |mut value| match value.get("type").and_then(Value::as_str) {
         Some("result") => {
-            stages.forget(value["deploy"]["url"].as_str());
-            last = Some(serde_json::from_value::<DeployView>(value["deploy"].take()).map_err(|e| e.to_string()));
+            stages.forget(value[key]["url"].as_str());
+            last = Some(serde_json::from_value::<T>(value[key].take()).map_err(|e| e.to_string()));
             Ok(false)
         }
         Some("error") => {
@@ -35,15 +48,9 @@ pub fn watch(body: Body) -> Done<DeployView> {
     })?;
     stages.end();
     match last {
-        Some(Ok(deploy)) if deploy.state == "failed" => Err(Fail::new(
-            DEPLOY_FAILED,
-            deploy.error.as_deref().map_or_else(|| "the deploy failed".into(), |e| format!("the deploy failed: {e}")),
-        )
-        .hint("What was live before still is. `steady deploys` keeps the record.")),
-        Some(Ok(deploy)) => Ok(deploy),
+        Some(Ok(answer)) => Ok(answer),
         Some(Err(e)) => Err(Fail::new(FAILED, format!("the server's answer is not right: {e}"))),
-        None => Err(Fail::new(super::fail::UNREACHABLE, "the connection ended before the deploy did")
-            .hint("It goes on there; `steady deploys` shows how it went.")),
+        None => Err(Fail::new(super::fail::UNREACHABLE, cut).hint(then)),
     }
 }
 

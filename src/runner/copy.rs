@@ -10,8 +10,8 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::sandbox::links::is_database;
 use crate::base::Clock;
+use crate::base::sqlite::{is_beside_database, is_database};
 
 /// How long one database may take.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -62,7 +62,7 @@ fn copy_dir(from: &Path, to: &Path, left: &mut u64, depth: u32) -> Result<(), St
         let Ok(meta) = fs::symlink_metadata(&source) else { continue };
         if meta.is_dir() {
             copy_dir(&source, &target, left, depth + 1)?;
-        } else if meta.is_file() && !beside_database(&source) {
+        } else if meta.is_file() && !is_beside_database(&source) {
             // Holes take no room, neither here nor there.
             let room = meta.len().min(meta.blocks() * 512);
             *left = left.checked_sub(room).ok_or("the data grew above the limit while it was copied")?;
@@ -110,14 +110,6 @@ fn copy_file(from: &Path, to: &Path, length: u64) -> io::Result<()> {
         at = start + copied;
     }
     target.set_len(length)
-}
-
-/// `x-wal`, `x-shm`, `x-journal` next to a database `x`: its copy needs none of them.
-fn beside_database(path: &Path) -> bool {
-    let name = path.to_string_lossy();
-    ["-wal", "-shm", "-journal"]
-        .iter()
-        .any(|end| name.strip_suffix(end).is_some_and(|base| is_database(Path::new(base))))
 }
 
 /// All pages in one step under one read lock: it cannot be restarted for ever by a busy writer.

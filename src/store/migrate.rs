@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/0005_doors.sql"),
     include_str!("sql/0006_certs.sql"),
     include_str!("sql/0007_domains.sql"),
+    include_str!("sql/0008_snapshots.sql"),
 ];
 
 /// How many copies stay in `backups/`.

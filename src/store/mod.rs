@@ -13,6 +13,7 @@ mod migrate;
 pub mod projects;
 pub mod seal;
 pub mod sessions;
+pub mod snapshots;
 #[cfg(test)]
 mod tests;
 pub mod tokens;

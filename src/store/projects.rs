@@ -143,6 +143,8 @@ pub fn purge(db: &Connection, id: i64) -> Result<()> {
         "DELETE FROM hosts WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
         "DELETE FROM domains WHERE project_id = ?1",
         "DELETE FROM approvals WHERE project_id = ?1",
+        "DELETE FROM restores WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
+        "DELETE FROM snapshots WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
         "DELETE FROM deploys WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
         "DELETE FROM versions WHERE app_id IN (SELECT id FROM apps WHERE project_id = ?1)",
         "DELETE FROM drafts WHERE project_id = ?1",

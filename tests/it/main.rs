@@ -31,6 +31,7 @@ mod handover;
 mod idle;
 mod private;
 mod serve;
+mod snapshots;
 mod tls;
 mod upstream;
 mod wake;

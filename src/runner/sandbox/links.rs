@@ -1,9 +1,11 @@
 //! An app's home looks as if its code lay in it: every top-level entry of the code that the home does
 //! not have is a link. Runs as the app's own user, after confinement, so hostile trees harm nobody else.
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+
+use crate::base::sqlite::is_database;
 
 /// A committed database above this is not copied as a seed but linked.
 const MAX_SEED: u64 = 1 << 30;
@@ -66,14 +68,6 @@ fn is_ours(link: &Path, target: &Path, code: &Path) -> bool {
         && (folder == code || folder == Path::new(super::CODE) || {
             folder.parent() == code.parent() && folder.parent() != Some(Path::new("/"))
         })
-}
-
-/// Whether a regular file begins as SQLite databases do.
-pub fn is_database(path: &Path) -> bool {
-    let mut magic = [0u8; 16];
-    fs::symlink_metadata(path).is_ok_and(|m| m.is_file())
-        && fs::File::open(path).and_then(|mut f| f.read_exact(&mut magic)).is_ok()
-        && &magic == b"SQLite format 3\0"
 }
 
 fn copy_tree(from: &Path, to: &Path, depth: u32) -> io::Result<()> {
