@@ -39,6 +39,22 @@ fn plainly(message: &[u8]) -> Vec<String> {
     lines
 }
 
+/// A message that ends before its end. How much of it has been sent by then is a matter of time, on either lane.
+fn is_cut(lines: &[String], is_head: bool) -> bool {
+    let Some((body, head)) = lines.split_last() else { return true };
+    let status = head.first().map(String::as_str).unwrap_or_default();
+    if is_head || [" 204", " 304"].iter().any(|code| status.contains(code)) {
+        return status.is_empty();
+    }
+    let field =
+        |name: &str| head.iter().find_map(|line| line.to_ascii_lowercase().strip_prefix(name).map(str::to_owned));
+    match (field("transfer-encoding: "), field("content-length: ")) {
+        (Some(_), _) => !body.ends_with("0\r\n\r\n"),
+        (None, Some(length)) => length.parse().is_ok_and(|length: usize| body.len() < length),
+        (None, None) => status.is_empty(),
+    }
+}
+
 /// Everything that comes back on a connection of its own.
 async fn talk(world: &World, express: bool, bytes: &[u8]) -> Vec<u8> {
     let front = if express { world.front } else { world.slow };
@@ -53,7 +69,7 @@ fn compare(
     runtime: &tokio::runtime::Runtime,
     world: &World,
     request: &[u8],
-    read: fn(&[u8]) -> Vec<String>,
+    read: impl Fn(&[u8]) -> Vec<String>,
 ) -> Result<(), TestCaseError> {
     let fast = runtime.block_on(talk(world, true, request));
     let slow = runtime.block_on(talk(world, false, request));
@@ -158,6 +174,9 @@ fn a_client_gets_the_same_response() {
         let request = format!("{method} {target} HTTP/1.1\r\nHost: raw.localhost\r\nConnection: close\r\n\r\n");
         compare(&runtime, &world, request.as_bytes(), |heard| {
             let mut lines = plainly(heard);
+            if is_cut(&lines, method == "HEAD") {
+                return vec!["broken off".to_owned()];
+            }
             if let Some(at) = lines.last().and_then(|body| body.find("\nrequest: ")) {
                 lines.last_mut().unwrap().truncate(at); // a page with its id
             }

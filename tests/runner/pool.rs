@@ -12,7 +12,7 @@ const TELLS: &str = r#"
 const fs = require("fs");
 const read = (path) => { try { return fs.readFileSync(path, "utf8") } catch (error) { return error.code } };
 const fds = () => fs.readdirSync("/proc/self/fd").map((fd) => { try { return fs.readlinkSync("/proc/self/fd/" + fd) } catch { return "" } });
-const spawned = (command) => Bun.spawnSync(command).stdout.toString().split("\n").filter((line) => !/^(_|STEADY_SOCKET|STEADY_ENTRY)=/.test(line)).sort();
+const spawned = (command) => Bun.spawnSync(command).stdout.toString().split("\n").filter((line) => !/^(_|STEADY_SOCKET|STEADY_ENTRY|BUN_FEATURE_FLAG_DISABLE_ASYNC_TRANSPILER)=/.test(line)).sort();
 module.exports = { default: { fetch: async (request) => {
   if (new URL(request.url).pathname === "/exit") setTimeout(() => process.exit(7), 20);
   if (new URL(request.url).pathname === "/throw") setTimeout(() => { throw new Error("nobody catches this") }, 20);

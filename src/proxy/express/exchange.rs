@@ -119,7 +119,6 @@ where
         })
         .await?;
         let (mut rest, mut heads) = (Buf::default(), 0);
-        let last = work.last || self.closing.is_cancelled();
         loop {
             let came = poll_fn(|cx| match rest.poll_fill(&mut link, cx) {
                 Poll::Ready(read) => Poll::Ready(Ok(read)),
@@ -130,6 +129,8 @@ where
                 Ok(_) => {}
                 Err(error) => return Err(unheard(error)),
             }
+            // Asked when the answer is there: the server may have begun to end while the app was at it.
+            let last = work.last || self.closing.is_cancelled();
             if let Some(answer) = self.heard(work, last, &mut rest, &mut heads, out)? {
                 return Ok(Met { link, answer, rest, last });
             }
