@@ -23,6 +23,8 @@ const MAKE: &str = include_str!("make.js");
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of one file; more would gain nothing.
 const MAX: u64 = 64 << 20;
+/// Bytes of what is told about it.
+const MAX_META: u64 = 16 << 20;
 /// What `make.js` says that cannot be one file.
 const CANNOT: &str = "exit 3";
 /// All that may lie in the folder afterwards.
@@ -147,7 +149,7 @@ fn take(work: &Path, code: &Path, folder: &Path) -> Result<std::result::Result<B
     if let Some(more) = names.into_iter().find(|name| !MADE.iter().any(|made| name == made)) {
         return Ok(Err(format!("it brings files of its own ({})", more.to_string_lossy())));
     }
-    let (Some(script), Some(meta)) = (file(work, "index.js"), file(work, "meta.json")) else {
+    let (Some(script), Some(meta)) = (file(work, "index.js"), read(work, "meta.json", MAX_META)) else {
         return Ok(Err("Bun made no file, or too large a one".into()));
     };
     let text = String::from_utf8_lossy(&script);

@@ -1,6 +1,6 @@
 //! When one file may stand for a program's source: told from what was made, and of what. Pure. In doubt the source
 //! runs, which costs a start some milliseconds and nothing else.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -51,6 +51,13 @@ const OF_THE_START: &[&str] = &["new Worker(", "worker_threads", "bun:ffi"];
 /// What may stand in bunfig.toml without changing how a program runs.
 const HARMLESS: &[&str] = &["install", "test", "telemetry", "logLevel"];
 
+/// Names for `Bun` that are looked for: each is another look through all of the text, and strangers wrote that.
+const MOST_NAMES: usize = 64;
+/// Bytes of source that is read to be sure.
+const MOST_SOURCE: usize = 64 << 20;
+/// Bytes of comments in front of what is loaded; a longer one hides it.
+const LONGEST_COMMENT: usize = 4 << 10;
+
 /// Errors: a part of a sentence that says why there cannot be one file.
 pub fn before(bunfig: Option<&[u8]>) -> Result<(), String> {
     let Some(bunfig) = bunfig else { return Ok(()) };
@@ -78,7 +85,11 @@ pub fn after(text: &str, meta: &Meta, source: &dyn Fn(&str) -> Option<String>) -
     if let Some((_, why)) = TELLING.iter().find(|(word, _)| text.contains(word)) {
         return Err(format!("it {why}"));
     }
-    for bun in names_of_bun(text) {
+    let names = names_of_bun(text);
+    if names.len() > MOST_NAMES {
+        return Err(format!("it has more than {MOST_NAMES} names for Bun"));
+    }
+    for bun in names {
         for (what, why) in [("main", "asks which file was started"), ("plugin", "changes how modules are loaded")] {
             if text.contains(&format!("{bun}.{what}")) {
                 return Err(format!("it {why} (Bun.{what})"));
@@ -101,12 +112,17 @@ pub fn after(text: &str, meta: &Meta, source: &dyn Fn(&str) -> Option<String>) -
     if open.is_empty() {
         return Ok(pooled);
     }
+    let mut seen = 0;
     for path in meta.inputs.keys() {
         let package = package(path);
         if package.is_some_and(|name| TRUSTED.contains(&name)) {
             continue;
         }
         let here = source(path).unwrap_or_default();
+        seen += here.len();
+        if seen > MOST_SOURCE {
+            return Err(format!("it is made of more than {} MiB of source", MOST_SOURCE >> 20));
+        }
         if let Some(what) = loads(&here).into_iter().find(|what| package.is_none() || open.contains(what)) {
             return Err(format!("{path} loads what it names at run time (`{what}`)"));
         }
@@ -138,7 +154,7 @@ fn asks(text: &str, word: &str, right: &[&str]) -> bool {
 }
 
 /// `Bun`, and what it was imported as.
-fn names_of_bun(text: &str) -> Vec<&str> {
+fn names_of_bun(text: &str) -> BTreeSet<&str> {
     let before = |at: usize| {
         let start = text[..at].rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$')));
         start
@@ -157,8 +173,8 @@ fn package(path: &str) -> Option<&str> {
 }
 
 /// What stands in `import(…)` and `require(…)` where it is no plain text: the first word of each.
-fn loads(text: &str) -> Vec<&str> {
-    let mut found = Vec::new();
+fn loads(text: &str) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
     for call in ["import(", "require(", "__require("] {
         for (at, _) in text.match_indices(call) {
             let before = text[..at].chars().next_back().unwrap_or(' ');
@@ -169,19 +185,21 @@ fn loads(text: &str) -> Vec<&str> {
             if !is_plain(inside) {
                 let end = inside.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$' | '.')));
                 let end = end.unwrap_or(inside.len()).min(60);
-                found.push(inside.get(..end.max(1)).unwrap_or_default());
+                found.insert(inside.get(..end.max(1)).unwrap_or_default());
             }
         }
     }
     found
 }
 
+/// All comments, or what is left of them after [`LONGEST_COMMENT`] bytes.
 fn without_comments(text: &str) -> &str {
-    let mut text = text.trim_start();
-    while let Some(rest) = text.strip_prefix("/*").and_then(|rest| rest.split_once("*/")) {
-        text = rest.1.trim_start();
+    let near = &text[..text.floor_char_boundary(LONGEST_COMMENT)];
+    let mut rest = near.trim_start();
+    while let Some((_, after)) = rest.strip_prefix("/*").and_then(|rest| rest.split_once("*/")) {
+        rest = after.trim_start();
     }
-    text
+    &text[near.len() - rest.len()..]
 }
 
 /// One text and nothing else: `"./a")`, `'a', {…})`.
