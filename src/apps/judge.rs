@@ -7,6 +7,15 @@ use crate::base::{Error, Kind, Result, Secret};
 use crate::proxy::door::{Claim, Judge, Knock, Member, Paper as _, Seal};
 use crate::store::{apps, projects};
 
+/// Where somebody who knocked at an app's door is led.
+pub struct Way {
+    pub to: String,
+    /// Host and port of the app.
+    pub home: String,
+    /// They are no member of its project, whose owner learns their name: so they go there by a click of their own.
+    pub by_click: bool,
+}
+
 impl Seal for Apps {
     fn seal(&self, kind: &'static str, plain: &[u8]) -> Vec<u8> {
         self.key().seal(kind, plain)
@@ -35,9 +44,9 @@ impl Judge for Apps {
 }
 
 impl Apps {
-    /// Answers a knock at an app's door: the address that leads back with a ticket, and the host it is on.
+    /// Answers a knock at an app's door: the address that leads back with a ticket.
     /// Errors: `BadInput` when the knock is not ours or over; `Forbidden` when `who` may not come in.
-    pub fn enter(&self, who: &Actor, knock: &str) -> Result<(String, String)> {
+    pub fn enter(&self, who: &Actor, knock: &str) -> Result<Way> {
         let now = self.clock().now();
         let again = "Open the app's address again.";
         let knock = Knock::opened(self, knock)
@@ -51,11 +60,14 @@ impl Apps {
         let home = knock.home.clone();
         let access = self.access_of(knock.app)?;
         if !knock.bypass && !matches!(access, Access::Members | Access::Users) {
-            return Ok((knock.back(), home));
+            return Ok(Way { to: knock.back(), home, by_click: false });
         }
         let name = &who.user.name;
         match self.member_of(knock.app, who, access == Access::Users)? {
-            Some(member) if member.owner || !knock.bypass => Ok((knock.answer(self, who.user.id, session, now), home)),
+            Some(member) if member.owner || !knock.bypass => {
+                let by_click = self.member_of(knock.app, who, false)?.is_none();
+                Ok(Way { to: knock.answer(self, who.user.id, session, now), home, by_click })
+            }
             _ if knock.bypass => Err(Error::forbidden(format!(
                 "you are signed in as {name}, and only owners of its project visit this app during maintenance"
             ))

@@ -42,6 +42,7 @@ use std::time::Duration;
 
 use ask::Terms;
 pub use deploy::Said;
+pub use judge::Way;
 pub use restore::Restored;
 
 use crate::accounts::Accounts;

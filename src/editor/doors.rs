@@ -9,6 +9,7 @@ use super::security::Failed;
 use super::settings::{after, show_page};
 use super::visit::{At, Shell, Visit, blocking, html};
 use crate::accounts::Action;
+use crate::apps::Way;
 use crate::base::{Error, Secret};
 
 /// A page and no redirect: whoever has just signed in came by a form, and browsers follow those to this site only
@@ -17,9 +18,7 @@ use crate::base::{Error, Secret};
 #[template(path = "enter.html")]
 pub struct EnterPage {
     pub shell: Shell,
-    /// Host and port of the app.
-    pub home: String,
-    pub to: String,
+    pub way: Way,
 }
 
 #[derive(Deserialize)]
@@ -58,8 +57,8 @@ pub struct MaintenanceForm {
 }
 
 pub async fn enter(State(ctx): State<Ctx>, Query(q): Query<Knocked>, visit: Visit) -> Result<Response, Failed> {
-    let (to, home) = ctx.apps.enter(visit.user()?, &q.at)?;
-    html(&EnterPage { shell: visit.shell(format!("To {home}")), home, to })
+    let way = ctx.apps.enter(visit.user()?, &q.at)?;
+    html(&EnterPage { shell: visit.shell(format!("To {}", way.home)), way })
 }
 
 pub async fn access(

@@ -69,7 +69,8 @@ impl<'a> Browser<'a> {
 /// Where the editor's page leads.
 fn way_back(page: &Reply) -> String {
     let html = page.ok();
-    let href = html.split("content=\"0;url=").nth(1).and_then(|rest| rest.split('"').next()).expect("a way back");
+    let link = html.split("rel=\"noreferrer\"").next().and_then(|rest| rest.rsplit("href=\"").next());
+    let href = link.and_then(|rest| rest.split('"').next()).expect("a way back");
     href.replace("&amp;", "&").replace("&#38;", "&")
 }
 
@@ -126,6 +127,14 @@ fn a_wall_lets_members_in_and_tells_the_app_who_they_are() {
     assert_eq!(refused.status, 403, "{}", refused.text());
     assert!(refused.text().contains("eve"));
     steady.cli_ok(&["access", "users", "dev/shop"]);
+    // Whoever can be lured to an address goes no further than the editor's page: no app learns a name without a click.
+    let page = eve.get(&others.knock("/"));
+    assert!(
+        page.ok().contains("may know that you were there") && !page.text().contains("http-equiv"),
+        "{}",
+        page.text()
+    );
+    assert!(vic.get(&Browser::at(&steady, "shop").knock("/")).ok().contains("http-equiv"), "a member goes on at once");
     assert_eq!(others.come_in(&eve, "/").json()["x-steady-user"], "eve");
     steady.cli_ok(&["access", "members", "dev/shop"]);
     assert_eq!(others.visit("/").status, 303, "access changed: at once");
