@@ -144,6 +144,12 @@ pub const KEYS: &[Key] = &[
         "File with the key to it (external account binding), in base64 as the authority shows it.",
     ),
     key(
+        "acme_dns_file",
+        "\"\"",
+        Shape::Path { optional: true },
+        "File that says who changes the zone of `domain`: apps then share one wildcard certificate, see docs/tls.md.",
+    ),
+    key(
         "hsts",
         "\"auto\"",
         Shape::OneOf(&["auto", "on", "off"]),

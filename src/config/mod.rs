@@ -42,6 +42,7 @@ pub struct Config {
     pub acme_roots: Option<PathBuf>,
     pub acme_eab_kid: Option<String>,
     pub acme_eab_key_file: Option<PathBuf>,
+    pub acme_dns_file: Option<PathBuf>,
     /// `auto`, `on` or `off`.
     pub hsts: String,
     /// Whom to believe about whom they speak for.

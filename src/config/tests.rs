@@ -27,6 +27,7 @@ fn full() -> Config {
         acme_roots: None,
         acme_eab_kid: None,
         acme_eab_key_file: None,
+        acme_dns_file: None,
         hsts: "auto".to_owned(),
         trusted_proxies: Vec::new(),
         proxy_protocol: false,

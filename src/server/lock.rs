@@ -2,6 +2,7 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -16,7 +17,9 @@ impl Lock {
     /// Errors: `Conflict` naming the process that has it.
     pub(super) fn take(dir: &DataDir) -> Result<Self> {
         let path = dir.lock_file();
+        // Nobody else's to open: whoever can, can hold it.
         let mut file = File::options()
+            .mode(0o600)
             .create(true)
             .truncate(false)
             .read(true)
@@ -27,6 +30,7 @@ impl Lock {
                     .because(e)
                     .hint("Run Steady as the user who owns the folder, on a file system that can be written, or give another with --data.")
             })?;
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600)); // one that was made before
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);

@@ -9,6 +9,7 @@ mod secure;
 mod sockets;
 mod succession;
 mod tls;
+mod zone;
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;

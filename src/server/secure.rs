@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::hsts::Hsts;
 use super::plain::Plain;
 use super::tls::Tls;
-use super::{HTTPS, Sockets};
+use super::{HTTPS, Sockets, zone};
 use crate::apps::domain::Certificates;
 use crate::base::{Clock, DataDir, Error, Result, ResultExt as _, Secret, Tasks};
 use crate::config::Config;
@@ -133,7 +133,8 @@ fn options(config: &Config) -> Result<tls::Options> {
     let usual = tls::Options::default();
     let authorities = if config.acme.is_empty() { usual.authorities.clone() } else { config.acme.clone() };
     let (email, roots) = (config.acme_email.clone(), config.acme_roots.clone());
-    Ok(tls::Options { authorities, email, roots, external, ..usual })
+    let dns = config.acme_dns_file.as_ref().map(|file| zone::read(file, &config.domain)).transpose()?;
+    Ok(tls::Options { authorities, email, roots, external, dns, ..usual })
 }
 
 fn words(own: &OwnFiles, local: Option<&LocalCa>, auto: Option<&Config>) -> String {

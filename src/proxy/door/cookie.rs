@@ -31,18 +31,13 @@ pub fn set(name: &str, value: &str, seconds: i64, secure: bool) -> Option<Header
 
 /// Takes them off a request, whatever the scheme; all other bytes stay as they are.
 pub fn strip(headers: &mut HeaderMap) {
-    let ours = |pair: &[u8]| {
-        let name = pair.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
-        let name = name.strip_prefix(BOUND.as_bytes()).unwrap_or(name);
-        name == PASS.as_bytes() || name == KNOCK.as_bytes()
-    };
-    if !headers.get_all(COOKIE).iter().any(|line| line.as_bytes().split(|b| *b == b';').any(ours)) {
+    if !headers.get_all(COOKIE).iter().any(|line| names_one(line.as_bytes())) {
         return;
     }
     let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
     headers.remove(COOKIE);
     for line in lines {
-        let kept: Vec<&[u8]> = line.as_bytes().split(|b| *b == b';').filter(|pair| !ours(pair)).collect();
+        let kept: Vec<&[u8]> = line.as_bytes().split(|b| *b == b';').filter(|pair| !is_ours(pair)).collect();
         let kept = kept.join(b";".as_slice());
         let kept = kept.trim_ascii();
         if let Ok(kept) = HeaderValue::from_bytes(kept)
@@ -51,6 +46,17 @@ pub fn strip(headers: &mut HeaderMap) {
             headers.append(COOKIE, kept);
         }
     }
+}
+
+/// Whether a `Cookie` field has one of them.
+pub fn names_one(field: &[u8]) -> bool {
+    field.split(|b| *b == b';').any(is_ours)
+}
+
+fn is_ours(pair: &[u8]) -> bool {
+    let name = pair.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
+    let name = name.strip_prefix(BOUND.as_bytes()).unwrap_or(name);
+    name == PASS.as_bytes() || name == KNOCK.as_bytes()
 }
 
 #[cfg(test)]
