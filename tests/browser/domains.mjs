@@ -21,7 +21,7 @@ export async function domains(steady, browser) {
     await page.keyboard.press("Tab");
     await page.keyboard.press("Enter");
     await page.getByText("Added. Set the DNS records below").waitFor();
-    await panel.getByText("waiting for DNS").waitFor();
+    await panel.getByText("waiting for DNS", { exact: true }).waitFor();
     await panel.getByRole("cell", { name: "homely.localhost", exact: true }).waitFor();
     await panel.getByRole("cell", { name: "_steady-challenge.shop.example.com" }).waitFor();
   });
@@ -40,7 +40,7 @@ export async function domains(steady, browser) {
     await page.goto(path);
     steady.names.alias("shop.example.com", "homely.localhost");
     await new Promise((resolve) => setTimeout(resolve, 2100));
-    await panel.getByRole("button", { name: "Check shop.example.com now" }).click();
+    await panel.getByRole("button", { name: "Check now: shop.example.com" }).click();
     await page.getByText("This is what DNS says now.").waitFor();
     await panel.getByText("Visitors come here.").waitFor();
   });
