@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::ltx::Reader;
 use super::manifest::{Database, MOST_BYTES, Manifest, Plain};
 use super::{CHUNK, MANIFEST, chain};
-use crate::base::fs::{make_dir, remove_tree, rename_durable, sync_dir, tree_size, write_atomic};
+use crate::base::fs::{make_dir, remove_tree, rename_durable, sync_dir, tree_size};
 use crate::base::secret::sha256_hex;
 use crate::base::{Error, Kind, Result, ResultExt as _};
 
@@ -49,26 +49,27 @@ impl Keep {
         for base in &manifest.databases {
             let from = out.join("db").join(format!("{}.ltx", base.path.id()));
             if base.moment == manifest.moment {
-                added += self.adopt_pages(&manifest, base, &from)?;
+                added += self.adopt_pages(&manifest, base, &from, out)?;
             }
         }
         for hash in manifest.files.iter().flat_map(|file| &file.chunks) {
-            added += self.adopt_chunk(hash, &out.join("chunks").join(hash))?;
+            added += self.adopt_chunk(hash, &out.join("chunks").join(hash), out)?;
         }
         // The next one may only be compared with what is kept.
         for base in manifest.databases.iter().filter(|base| base.moment == manifest.moment) {
             let id = base.path.id();
-            copy(&out.join("sums").join(&id), &last.join("sums").join(&id), 1 << 33)
+            place(out, &out.join("sums").join(&id), &last.join("sums").join(&id), 1 << 33)
                 .internal("while keeping a snapshot's sums")?;
         }
-        let json = serde_json::to_vec(&manifest).internal("while keeping a snapshot's list")?;
         make_dir(&self.root.join("moments"), 0o700).internal("while keeping a snapshot's list")?;
-        write_atomic(&self.moment(manifest.moment), &json, 0o600).internal("while keeping a snapshot's list")?;
-        write_atomic(&last.join(MANIFEST), &json, 0o644).internal("while keeping a snapshot's list")?;
-        Ok((manifest, added + json.len() as u64))
+        let list = out.join(MANIFEST);
+        let bytes = place(out, &list, &self.moment(manifest.moment), MOST_BYTES)
+            .and_then(|bytes| place(out, &list, &last.join(MANIFEST), MOST_BYTES).map(|_| bytes))
+            .internal("while keeping a snapshot's list")?;
+        Ok((manifest, added + bytes))
     }
 
-    fn adopt_pages(&self, manifest: &Manifest, base: &Database, from: &Path) -> Result<u64> {
+    fn adopt_pages(&self, manifest: &Manifest, base: &Database, from: &Path, out: &Path) -> Result<u64> {
         let odd = |why: String| Error::app(format!("the pages of {} contradict its list: {why}", base.path.as_str()));
         let check = || -> io::Result<(u64, u64)> {
             let mut reader = Reader::open(BufReader::new(open_plain(from)?))?;
@@ -82,8 +83,7 @@ impl Keep {
         let folder = self.database(base, manifest.epoch);
         make_dir(&folder, 0o700).internal("while keeping a database's pages")?;
         let to = folder.join(chain::file_name(min, max));
-        let bytes = copy(from, &to.with_extension("part"), u64::MAX).internal("while keeping a database's pages")?;
-        rename_durable(&to.with_extension("part"), &to).internal("while keeping a database's pages")?;
+        let bytes = place(out, from, &to, u64::MAX).internal("while keeping a database's pages")?;
         let links = chain::links(&folder).internal("while looking through a database's pages")?;
         if chain::way(&links, max).is_none() {
             return Err(odd("they go on from pages that are not kept".into()));
@@ -91,7 +91,7 @@ impl Keep {
         Ok(bytes)
     }
 
-    fn adopt_chunk(&self, hash: &str, from: &Path) -> Result<u64> {
+    fn adopt_chunk(&self, hash: &str, from: &Path, out: &Path) -> Result<u64> {
         let to = self.chunk(hash);
         if to.exists() {
             return Ok(0);
@@ -104,9 +104,7 @@ impl Keep {
         }
         let folder = to.parent().unwrap_or(&self.root);
         make_dir(folder, 0o700).internal("while keeping a chunk")?;
-        let bytes = copy(from, &to.with_extension("part"), CHUNK * 2).internal("while keeping a chunk")?;
-        rename_durable(&to.with_extension("part"), &to).internal("while keeping a chunk")?;
-        Ok(bytes)
+        place(out, from, &to, CHUNK * 2).internal("while keeping a chunk")
     }
 
     pub fn manifest(&self, moment: u64) -> Result<Manifest> {
@@ -235,13 +233,17 @@ fn unpack(file: File) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// A synced copy of the server's own: what a job wrote stays the job's.
-fn copy(from: &Path, to: &Path, most: u64) -> io::Result<u64> {
+/// A synced copy of the server's own: what a job wrote stays the job's. Made in the job's folder, which is swept after a
+/// crash, and moved into place.
+fn place(out: &Path, from: &Path, to: &Path, most: u64) -> io::Result<u64> {
+    let part = out.join("part");
     let mut source = open_plain(from)?.take(most);
-    let mut target = File::create(to)?;
+    let _ = fs::remove_file(&part);
+    let mut target = File::create_new(&part)?;
     let bytes = io::copy(&mut source, &mut target)?;
     target.set_permissions(fs::Permissions::from_mode(0o644))?;
     target.sync_all()?;
+    rename_durable(&part, to)?;
     Ok(bytes)
 }
 

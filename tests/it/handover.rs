@@ -126,8 +126,14 @@ fn a_new_server_that_dies_late_brings_the_old_one_back() {
     let slow = std::thread::spawn(move || Request::get(port, &host, "/slow").send());
     until("the request has arrived", || (steady.status("back")["process"]["in_flight"] == 1).then_some(()));
     let old = steady.pid();
+    let log = steady.dir().join("server.log");
     let heir = std::thread::spawn(move || {
         let heir = until("the new server is there", || procs::heir_of(old));
+        // Earlier it would be one that cannot take over, and the old one would go on.
+        until("it is able", || {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            said.contains("a new server is ready; this one finishes what runs").then_some(())
+        });
         // The old one is still busy with the slow request.
         signal(heir, "KILL");
     });
