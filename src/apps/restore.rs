@@ -30,14 +30,6 @@ impl Apps {
             .internal("while restoring")?
     }
 
-    /// The snapshot taken just before a deploy. Errors: `NotFound` when none was, or it is gone.
-    pub fn snapshot_before(&self, project: &Project, deploy: i64) -> Result<SnapshotView> {
-        self.store().read(|db| snapshots::before_deploy(db, project.app, deploy))?.map(view).ok_or_else(|| {
-            Error::not_found(format!("there is no snapshot from just before deploy #{deploy}"))
-                .hint("`steady snapshot ls` lists those that are kept.")
-        })
-    }
-
     async fn restore_now(&self, project: &Project, id: i64, progress: &Progress) -> Result<Restored> {
         // A deploy that goes on meanwhile would check its candidate on data that is about to go.
         let _turn = self.turn(project.app).lock_owned().await;

@@ -98,15 +98,16 @@ impl Apps {
         let (moment, epoch) =
             self.store().read(|db| Ok((snapshots::next_moment(db, app)?, apps::by_id(db, app)?.epoch)))?;
         let (keep, out) = (self.keep(app), self.dir().temp_dir()?);
+        let last = keep.last()?;
         let path = |p: &Path| p.to_string_lossy().into_owned();
         let numbers = [moment, epoch, now].map(|number| number.to_string());
         let mut command = vec!["steady".into(), "snapshot-home".into()];
-        command.extend([path(&home), path(&keep.last()?), path(out.path())]);
+        command.extend([path(&home), path(&last), path(out.path())]);
         command.extend(numbers);
         command.push(MOST.to_string());
         // Reading a WAL database takes writing its shared-memory file.
         let writable = vec![home, out.path().to_owned()];
-        self.snapshot_job(app, command, writable, vec![keep.last()?]).await?;
+        self.snapshot_job(app, command, writable, vec![last]).await?;
         let kept = keep.clone();
         let (manifest, added) = tokio::task::spawn_blocking(move || kept.adopt(out.path()))
             .await
@@ -187,10 +188,7 @@ impl Apps {
                 rows.iter().map(|row| row.moment).filter(|m| !stays.contains(&m.unsigned_abs())).collect();
             self.store().write(|db| goes.iter().try_for_each(|moment| snapshots::remove(db, app, *moment)))?;
             let (keep, stays): (Keep, BTreeSet<u64>) = (keep.clone(), stays);
-            tokio::task::spawn_blocking(move || keep.prune(&stays))
-                .await
-                .internal("while dropping old snapshots")?
-                .map(drop)
+            tokio::task::spawn_blocking(move || keep.prune(&stays)).await.internal("while dropping old snapshots")?
         };
         if let Err(error) = done.await {
             tracing::warn!(app, ?error, "old snapshots stay on disk");

@@ -265,6 +265,13 @@ pub fn open_beneath(root: &Path, relative: &Path) -> Result<File> {
     if meta.is_file() { Ok(file) } else { Err(missing()) }
 }
 
+/// A regular file where strangers write: what they put in its place, a link or a pipe, is neither followed nor waited for.
+pub fn open_plain(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
 /// `length` bytes of a file below `root` from `start` on, if the system has its name and its bytes in memory: never waits
 /// for a disk. `None` when not, or when anything else is unusual: then [`open_beneath`] tells more.
 pub fn read_cached(root: &Path, relative: &Path, start: u64, length: u64) -> Option<Vec<u8>> {

@@ -98,8 +98,8 @@ pub fn sum_of(file: &File, page_size: u32, pages: u32) -> io::Result<u64> {
 }
 
 /// Removes what leads to none of the `wanted` moments. A link that only leads on to the next is merged into that one,
-/// written whole before the two it replaces go. Returns the bytes that are left.
-pub fn prune(folder: &Path, wanted: &BTreeSet<u64>) -> io::Result<u64> {
+/// written whole before the two it replaces go.
+pub fn prune(folder: &Path, wanted: &BTreeSet<u64>) -> io::Result<()> {
     loop {
         let all = links(folder)?;
         let ways: Vec<Vec<&Link>> = wanted.iter().filter_map(|moment| way(&all, *moment)).collect();
@@ -117,13 +117,7 @@ pub fn prune(folder: &Path, wanted: &BTreeSet<u64>) -> io::Result<u64> {
                 alone.then(|| (first.clone(), second.clone()))
             })
         });
-        let Some((first, second)) = next else {
-            sync_dir(folder)?;
-            return all
-                .iter()
-                .filter(|link| needed.contains(link.path.as_path()))
-                .try_fold(0, |sum, link| Ok(sum + fs::metadata(&link.path)?.len()));
-        };
+        let Some((first, second)) = next else { return sync_dir(folder) };
         merge(folder, &first, &second)?;
     }
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::ltx::Reader;
 use super::manifest::{Database, MOST_BYTES, Manifest, Plain};
 use super::{CHUNK, MANIFEST, chain};
-use crate::base::fs::{make_dir, remove_tree, rename_durable, sync_dir, tree_size};
+use crate::base::fs::{make_dir, open_plain, remove_tree, rename_durable, sync_dir};
 use crate::base::secret::sha256_hex;
 use crate::base::{Error, Kind, Result, ResultExt as _};
 
@@ -157,8 +157,8 @@ impl Keep {
         out.sync_all()
     }
 
-    /// Drops every moment but these, and what only the dropped ones needed. Returns the bytes that are left.
-    pub fn prune(&self, wanted: &BTreeSet<u64>) -> Result<u64> {
+    /// Drops every moment but these, and what only the dropped ones needed.
+    pub fn prune(&self, wanted: &BTreeSet<u64>) -> Result<()> {
         let told = "while dropping old snapshots";
         let mut pages: BTreeMap<PathBuf, BTreeSet<u64>> = BTreeMap::new();
         let mut chunks = HashSet::new();
@@ -179,7 +179,7 @@ impl Keep {
         for base in entries(&self.root.join("db")).internal(told)? {
             for epoch in entries(&base).internal(told)? {
                 match pages.get(&epoch) {
-                    Some(moments) => drop(chain::prune(&epoch, moments).internal(told)?),
+                    Some(moments) => chain::prune(&epoch, moments).internal(told)?,
                     None => remove_tree(&epoch).internal(told)?,
                 }
             }
@@ -191,7 +191,7 @@ impl Keep {
                 }
             }
         }
-        Ok(tree_size(&self.root))
+        Ok(())
     }
 
     fn moment(&self, moment: u64) -> PathBuf {
@@ -213,14 +213,6 @@ fn read_manifest(path: &Path) -> Result<Manifest> {
         return Err(Error::new(Kind::TooLarge, "the snapshot's list is too long"));
     }
     Manifest::parse(&bytes)
-}
-
-/// A regular file, no link to one: jobs write these.
-fn open_plain(path: &Path) -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// A chunk's content, never more than a chunk has.

@@ -12,6 +12,7 @@ use super::manifest::{Database, Folder, MOST, Manifest, Name, Plain, Stamp};
 use super::scan::{Held, Order};
 use super::sums::Sums;
 use super::{CHUNK, MANIFEST};
+use crate::base::fs::open_plain;
 use crate::base::secret::sha256_hex;
 use crate::base::sqlite::{is_beside_database, is_database};
 
@@ -156,12 +157,7 @@ impl Taking<'_> {
 
     /// The content's chunks, in order; new ones are written. `None` when it is gone, or has become something else.
     fn chunks(&mut self, path: &Path) -> Result<Option<(Vec<String>, u64)>, String> {
-        use rustix::fs::{Mode, OFlags};
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let Ok(file) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else { return Ok(None) };
-        if !file.metadata().is_ok_and(|meta| meta.is_file()) {
-            return Ok(None);
-        }
+        let Ok(file) = open_plain(path) else { return Ok(None) };
         let cannot = |e: io::Error| format!("cannot read {}: {e}", path.display());
         let (mut hashes, mut bytes, mut chunk) = (Vec::new(), 0, Vec::new());
         loop {

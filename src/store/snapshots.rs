@@ -87,13 +87,6 @@ pub fn by_moment(db: &Connection, app: i64, moment: i64) -> Result<Option<Snapsh
         .sql()
 }
 
-/// The one taken just before that deploy.
-pub fn before_deploy(db: &Connection, app: i64, number: i64) -> Result<Option<SnapshotRow>> {
-    db.prepare_cached(&format!("{SNAPSHOT} WHERE s.app_id = ?1 AND d.number = ?2 ORDER BY s.moment DESC LIMIT 1"))
-        .and_then(|mut s| s.query_row(params![app, number], row).optional())
-        .sql()
-}
-
 /// `None` takes the name away: it goes with its age then.
 pub fn pin(db: &Connection, app: i64, moment: i64, name: Option<&str>) -> Result<bool> {
     db.prepare_cached("UPDATE snapshots SET name = ?3 WHERE app_id = ?1 AND moment = ?2")
