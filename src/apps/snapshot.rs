@@ -113,7 +113,10 @@ impl Apps {
             .await
             .internal("while keeping a snapshot")??;
         self.record_snapshot(app, &manifest, why, added, now)?;
-        self.thin_out(app, &keep).await;
+        // What a restore is about to bring back may be old; it is only written down after this.
+        if !matches!(why, Why::Restore) {
+            self.thin_out(app, &keep).await;
+        }
         let row = self.store().read(|db| snapshots::by_moment(db, app, moment))?;
         Ok(row.map(view))
     }
@@ -169,14 +172,20 @@ impl Apps {
     /// Drops what is old. A failure leaves more than was wanted, and is tried again with the next snapshot.
     async fn thin_out(&self, app: i64, keep: &Keep) {
         let done = async {
-            let rows = self.store().read(|db| snapshots::list(db, app))?;
+            let (rows, restoring) = self.store().read(|db| {
+                let restoring = snapshots::broken_off(db)?.into_iter().find(|(of, _)| *of == app);
+                Ok((snapshots::list(db, app)?, restoring.map(|(_, moment)| moment)))
+            })?;
             let deploys = rows.iter().filter_map(|row| row.deploy).take(DEPLOYS).min();
             let kept: Vec<Kept> = rows
                 .iter()
                 .map(|row| Kept {
                     moment: row.moment.unsigned_abs(),
                     taken: row.taken,
-                    pinned: row.name.is_some() || row.deploy.is_some_and(|n| deploys.is_some_and(|min| n >= min)),
+                    pinned: row.name.is_some()
+                        || row.deploy.is_some_and(|n| deploys.is_some_and(|min| n >= min))
+                        // A crash now, and the next start needs it.
+                        || restoring == Some(row.moment),
                 })
                 .collect();
             let stays = stay(&kept, self.clock().now());

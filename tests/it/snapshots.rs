@@ -71,6 +71,30 @@ fn a_restore_that_a_crash_broke_off_is_finished() {
 }
 
 #[test]
+fn what_a_restore_that_has_begun_needs_is_not_thinned_out() {
+    let steady = Steady::start();
+    steady.push_new("counter", &[("index.ts", COUNTER)]);
+    add(&steady, 2);
+    let old = take(&steady);
+    add(&steady, 1);
+    take(&steady);
+    // So old that no span keeps it; and a restore of it is under way.
+    let db = rusqlite::Connection::open(steady.data().join("steady.db")).expect("the database");
+    db.busy_timeout(std::time::Duration::from_secs(10)).expect("patience");
+    db.execute_batch(&format!(
+        "UPDATE snapshots SET taken = taken - 500 * 86400000 WHERE moment = {old};
+         INSERT INTO restores (app_id, moment) SELECT app_id, moment FROM snapshots WHERE moment = {old}"
+    ))
+    .expect("a restore that has begun");
+    take(&steady);
+    let ids = || list(&steady).iter().map(|one| one["id"].as_i64().expect("an id")).collect::<Vec<_>>();
+    assert!(ids().contains(&old), "{:?}", ids());
+    db.execute("DELETE FROM restores", []).expect("it has ended");
+    take(&steady);
+    assert!(!ids().contains(&old), "{:?}", ids());
+}
+
+#[test]
 fn what_is_wrong_is_said_and_changes_nothing() {
     let steady = Steady::start();
     steady.push_new("counter", &[("index.ts", COUNTER)]);
