@@ -35,8 +35,9 @@ pub fn open(wire: &Wire, folder: Option<&Path>) -> io::Result<Option<Doors>> {
         }
     } else {
         // Without a network of its own the child is led to a stub on the server's loopback.
-        dns_udp.push(UdpSocket::bind("127.0.0.1:0")?);
-        dns_tcp.push(TcpListener::bind(dns_udp[0].local_addr()?)?);
+        let (udp, tcp) = both(|| UdpSocket::bind("127.0.0.1:0"))?;
+        dns_udp.push(udp);
+        dns_tcp.push(tcp);
     }
     let v6 = dns_udp.iter().any(|socket| socket.local_addr().is_ok_and(|at| at.is_ipv6()));
     let ranges = if v6 { Ranges::JAIL } else { Ranges { v6: None, ..Ranges::JAIL } };
@@ -48,6 +49,23 @@ pub fn open(wire: &Wire, folder: Option<&Path>) -> io::Result<Option<Doors>> {
     });
     let namespace = has_network.then(|| Arc::new(Inside(wire.clone())) as Arc<dyn Namespace>);
     Ok(Some(Doors { attempts, dns_udp, dns_tcp, namespace, ranges }))
+}
+
+/// Ports tried: a free one for datagrams may be anybody's for streams.
+const TRIES: usize = 64;
+
+/// The same address for datagrams and for streams.
+fn both(mut next: impl FnMut() -> io::Result<UdpSocket>) -> io::Result<(UdpSocket, TcpListener)> {
+    // Held until one fits, so that none comes twice.
+    let mut tried = Vec::new();
+    loop {
+        let udp = next()?;
+        match TcpListener::bind(udp.local_addr()?) {
+            Ok(tcp) => return Ok((udp, tcp)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tried.len() < TRIES => tried.push(udp),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The child's waiting connects.
@@ -131,5 +149,21 @@ impl Namespace for Inside {
     }
     fn bind_udp(&self, at: SocketAddr) -> Later<'_, io::Result<UdpSocket>> {
         Box::pin(async move { self.0.bind(at).await.map(UdpSocket::from) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_for_streams_is_passed_over() {
+        let (udp, tcp) = both(|| UdpSocket::bind("127.0.0.1:0")).expect("a pair");
+        let (taken, held) = (udp.local_addr().expect("address"), tcp);
+        let mut first = Some(udp);
+        let (udp, tcp) = both(|| first.take().map_or_else(|| UdpSocket::bind("127.0.0.1:0"), Ok)).expect("another");
+        assert_eq!(udp.local_addr().expect("address"), tcp.local_addr().expect("address"));
+        assert_ne!(udp.local_addr().expect("address"), taken);
+        drop(held);
     }
 }
